@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The seam between the core and a backend (SVM, VMX, ring3).
+ *
+ * A backend enters the guest, leaves it, and turns the hardware's exit into
+ * one neutral struct posada_exit. It decides nothing: what an exit means is
+ * exits.c's. It calls neither another backend nor the core above it; the
+ * core never sees a VMCB or a VMCS.
+ */
+#ifndef POSADA_BACKEND_H
+#define POSADA_BACKEND_H
+
+#include <linux/types.h>
+#include "../uapi/posada.h"
+
+struct posada_vm;
+struct posada_vcpu;
+struct posada_paging;
+struct posada_pt_format;
+
+/* Why the guest was left. Order: hottest first, indexes exits.c's table. */
+enum posada_exit_kind {
+	POSADA_X_NONE,		/* the backend dealt with it: enter again */
+	POSADA_X_HOST_IRQ,	/* the host has an interrupt or NMI to take */
+	POSADA_X_MSR,		/* msr */
+	POSADA_X_PORT,		/* port */
+	POSADA_X_MEMORY,	/* memory: a second-level fault */
+	POSADA_X_HALT,
+	POSADA_X_HYPERCALL,
+	POSADA_X_CPUID,
+	POSADA_X_WINDOW,	/* what POSADA_WINDOW_* asked for is possible */
+	POSADA_X_PAUSE,		/* a vCPU spins */
+	POSADA_X_SKIP,		/* an insn without effect here (WBINVD, ...) */
+	POSADA_X_XSETBV,
+	POSADA_X_FAULT,		/* fault: raise this exception in the guest */
+	POSADA_X_DEBUG,		/* debug: #DB or #BP was intercepted */
+	POSADA_X_SHUTDOWN,	/* triple fault */
+	POSADA_X_MACHINE_CHECK,
+	POSADA_X_BAD_STATE,	/* fail: the CPU refused to enter */
+	POSADA_X_UNKNOWN,	/* fail: an exit that was not asked for */
+	POSADA_NR_X
+};
+
+/* The instructions whose length the core may have to find out itself. */
+enum posada_insn {
+	POSADA_INSN_NONE,
+	POSADA_INSN_CPUID, POSADA_INSN_RDMSR, POSADA_INSN_WRMSR,
+	POSADA_INSN_HLT, POSADA_INSN_HYPERCALL, POSADA_INSN_XSETBV,
+	POSADA_INSN_WBINVD, POSADA_INSN_INVD, POSADA_INSN_PAUSE,
+	POSADA_NR_INSN
+};
+
+/* An event on its way into the guest: injected, or its delivery cut short. */
+struct posada_event {
+	u8 kind;		/* enum posada_event_kind */
+	u8 vector;
+	bool has_error;
+	u32 error;
+	u64 payload;		/* #PF: CR2, #DB: DR6 bits */
+};
+
+struct posada_exit {
+	u8 kind;		/* enum posada_exit_kind */
+	u8 insn;		/* enum posada_insn */
+	u8 insn_len;		/* bytes; 0: the CPU did not say */
+	u8 nr_bytes;		/* valid in bytes[]; 0: the CPU saved none */
+	u8 bytes[16];		/* the instruction at RIP, where saved */
+	struct posada_event interrupted; /* whose delivery this exit cut */
+	union {
+		struct {
+			u16 port;
+			u8 len;
+			bool in, string;
+		} port;
+		struct {
+			u64 gpa;
+			bool write, exec, walk;
+		} memory;
+		struct {
+			bool write;
+		} msr;
+		struct {
+			u8 vector;
+			bool has_error;
+			u32 error;
+		} fault;
+		struct {
+			u8 vector;	/* 1 or 3 */
+			u64 dr6;	/* the bits that this #DB sets */
+		} debug;
+		struct {
+			u64 code;
+			u64 info;
+		} fail;
+	};
+};
+
+/* Windows to ask for; each fires once as POSADA_X_WINDOW. */
+#define POSADA_WINDOW_IRQ	(1U << 0)
+#define POSADA_WINDOW_NMI	(1U << 1)
+
+/*
+ * The operations. Context "task": sleepable, vcpu->mutex held, preemption on.
+ * "atomic": preemption off, on vcpu->cpu, vCPU loaded. "irqoff": interrupts
+ * off too. Register values that move on each exit live in struct posada_vcpu
+ * (regs, shadow): enter() loads them and stores them back; every other
+ * register is the backend's and moves by the calls below.
+ */
+struct posada_backend {
+	const char *name;
+	enum posada_backend_id id;
+	u64 features;			/* POSADA_FEATURE_*; set by probe() */
+	/* The tables that second-level paging is built of; set by probe(). */
+	const struct posada_pt_format *format;
+	int pt_levels;
+
+	/*
+	 * Task, once at load. 0, or -ENODEV (the CPU has none), -EPERM (the
+	 * firmware locked it), -EOPNOTSUPP (a needed part is missing);
+	 * @why gets one line in words on failure.
+	 */
+	int (*probe)(const char **why);
+	void (*unprobe)(void);
+	/* Irqoff, on the CPU: bring it into a state to enter guests; undo. */
+	int (*cpu_up)(void);
+	void (*cpu_down)(void);
+
+	int (*vcpu_init)(struct posada_vcpu *vcpu);	/* task; 0, -ENOMEM */
+	void (*vcpu_free)(struct posada_vcpu *vcpu);	/* task */
+	/* Task: the state after RESET or INIT but for regs and the MSRs that
+	 * the core keeps. */
+	void (*vcpu_reset)(struct posada_vcpu *vcpu);
+	/* Atomic: this CPU is going to run the vCPU; it no longer is. */
+	void (*load)(struct posada_vcpu *vcpu);
+	void (*put)(struct posada_vcpu *vcpu);
+
+	/*
+	 * Irqoff, noinstr-clean: run the guest until the next exit; store the
+	 * raw exit. Host interrupts are taken after it, by the core.
+	 */
+	void (*enter)(struct posada_vcpu *vcpu);
+	/* Atomic: translate the raw exit of enter() into vcpu->exit. */
+	void (*decode)(struct posada_vcpu *vcpu);
+
+	/* Atomic: deliver @ev at the next entry. */
+	void (*inject)(struct posada_vcpu *vcpu, const struct posada_event *ev);
+	/* Atomic: ask for exactly these windows (POSADA_WINDOW_*). */
+	void (*window)(struct posada_vcpu *vcpu, u32 windows);
+	/* Task or atomic: does the CPU hold NMIs back until IRET? Set it. */
+	bool (*nmi_masked)(struct posada_vcpu *vcpu);
+	void (*set_nmi_masked)(struct posada_vcpu *vcpu, bool masked);
+
+	/* Task or atomic: segments, tables, control registers, EFER, CPL. */
+	void (*get_sregs)(struct posada_vcpu *vcpu, struct posada_sregs *s);
+	void (*set_sregs)(struct posada_vcpu *vcpu,
+			  const struct posada_sregs *s);
+	/* Task or atomic: just what a page walk and a fetch need. */
+	void (*get_paging)(struct posada_vcpu *vcpu, struct posada_paging *pg);
+	void (*get_dregs)(struct posada_vcpu *vcpu, struct posada_dregs *d);
+	void (*set_dregs)(struct posada_vcpu *vcpu,
+			  const struct posada_dregs *d);
+	/* Task: vcpu->debug changed: intercept and arm what it asks for. */
+	void (*update_debug)(struct posada_vcpu *vcpu);
+	/* Task or atomic: MSRs that the CPU switches. 0, or -ENOENT: not one
+	 * of the backend's. Values were checked by the core (msr.c). */
+	int (*get_msr)(struct posada_vcpu *vcpu, u32 index, u64 *value);
+	int (*set_msr)(struct posada_vcpu *vcpu, u32 index, u64 value);
+	/* Task or atomic: guest TSC = host TSC + @offset. */
+	void (*set_tsc_offset)(struct posada_vcpu *vcpu, u64 offset);
+	/* Atomic: drop the vCPU's translations before the next entry. */
+	void (*flush_tlb)(struct posada_vcpu *vcpu);
+	/* Fill @page (4096 bytes) with the hypercall instruction and a RET. */
+	void (*hypercall_page)(u8 *page);
+};
+
+extern struct posada_backend posada_svm;
+
+#endif /* POSADA_BACKEND_H */

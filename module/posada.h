@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The core's own structures: VM, vCPU, slots, and who may touch which field.
+ * The letters after a field say what guards it:
+ *   V  vm->lock                    M  vm->mmu_lock
+ *   C  vcpu->mutex (held for the whole of an ioctl on the vCPU)
+ *   S  written under V, read under vm->srcu
+ *   A  atomic accesses from anywhere
+ *   K  constant after creation
+ * Lock order: vcpu->mutex, vm->lock, mmap_lock, vm->mmu_lock; see
+ * Documentation/locking.rst.
+ */
+#ifndef POSADA_POSADA_H
+#define POSADA_POSADA_H
+
+#include <linux/types.h>
+#include <linux/bitmap.h>
+#include <linux/eventfd.h>
+#include <linux/hrtimer.h>
+#include <linux/kref.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/rcuwait.h>
+#include <linux/srcu.h>
+#include <asm/fpu/api.h>
+#include "backend.h"
+
+/* ---- memory: slots.c, guestmem.c, mmu.c ---- */
+
+struct posada_memslot {
+	u64 gfn, pages;		/* K, as are all fields: slots are replaced */
+	unsigned long hva;
+	u32 flags;		/* POSADA_SLOT_* */
+	u32 id;
+	unsigned long *dirty;	/* one bit a page, set atomically; or NULL */
+};
+
+/* One generation of the slot table, sorted by gfn. */
+struct posada_slots {
+	u32 nr;
+	u32 gen;		/* differs from every earlier table's */
+	struct posada_memslot *slot[]; /* sorted by gfn */
+};
+
+/* Where a page walk starts: as the guest's CPU sees it at this instant. */
+struct posada_paging {
+	u64 cr0, cr3, cr4, efer;
+	u64 rflags;
+	u64 cs_base;
+	u32 pkru;
+	u8 cpl;
+	bool cs_l, cs_db;	/* CS.L, CS.D */
+};
+
+struct posada_mmu {
+	spinlock_t lock;	/* "mmu_lock" (M) */
+	u64 root;		/* K: hpa of the root table */
+	int levels;		/* K */
+	const struct posada_pt_format *format; /* K */
+	struct mmu_notifier notifier;
+	unsigned long seq;	/* M: invalidations begun or ended */
+	long active;		/* M: invalidations under way */
+	unsigned long active_start, active_end; /* M: the hva they cover */
+	unsigned long tables;	/* M: page-table pages */
+};
+
+/* A vCPU's stock of zeroed table pages: filled in task context, so that a
+ * fault never allocates under mmu_lock. */
+#define POSADA_TABLE_CACHE	6
+struct posada_table_cache {
+	int nr;
+	void *page[POSADA_TABLE_CACHE];
+};
+
+/* The last guest page that instructions were fetched from (see fetch.c). */
+struct posada_fetch_cache {
+	u64 cr3;
+	u64 page;		/* linear address of the page; ~0: none */
+	unsigned long hva;	/* where it is */
+	u32 slots_gen;
+};
+
+/* ---- local APIC: apic.c, apic_timer.c, ipi.c ---- */
+
+struct posada_apic {
+	u64 base;		/* C: IA32_APIC_BASE */
+	u64 irr[4], tmr[4];	/* A: requested; of these, level-triggered */
+	u64 isr[4];		/* C: in service */
+	bool irr_pending;	/* A: hint: irr may be non-empty */
+	u32 reg[64];		/* C: the rest, by xAPIC offset / 16 */
+	struct hrtimer timer;
+	u64 tsc_deadline;	/* C: guest TSC; 0: not armed */
+	ktime_t period;		/* C: of a periodic timer */
+	ktime_t expires;	/* C: of the armed timer */
+	u32 divide;		/* C: bus clock divisor */
+	unsigned long sipi;	/* A: bit 8: a SIPI came, bits 0-7 its vector */
+};
+
+/* ---- vCPU ---- */
+
+/* Bits of vcpu->requests. Set one with posada_request(). */
+enum {
+	POSADA_REQ_EVENT,	/* look for something to inject */
+	POSADA_REQ_FLUSH,	/* drop translations */
+	POSADA_REQ_CLOCK,	/* write the pvclock page */
+	POSADA_REQ_STEAL,	/* account stolen time */
+	POSADA_REQ_INIT,	/* INIT came */
+	POSADA_REQ_SIPI,	/* apic.sipi is set */
+	POSADA_REQ_KICK,	/* POSADA_KICK: leave to userspace */
+	POSADA_REQ_KILLED,	/* vm->killed is set */
+};
+
+/* vcpu->mode: what a kick has to do. */
+enum { POSADA_OUTSIDE, POSADA_IN_GUEST };
+
+/* How the next POSADA_RUN completes the last exit to userspace. */
+enum { POSADA_DONE, POSADA_DONE_IN, POSADA_DONE_RDMSR, POSADA_DONE_WRMSR,
+       POSADA_DONE_HYPERCALL };
+
+/* MSRs that only the core keeps. */
+struct posada_msrs {
+	u64 tsc_adjust;
+	u64 misc_enable;
+	u64 mtrr_def_type;
+	u64 mtrr_fixed[11];
+	u64 mtrr_variable[16];
+	u64 xss;
+	u64 tsc_aux;
+	u64 mcg_status;
+	u64 misc_features;	/* MISC_FEATURES_ENABLES */
+	u64 hypercall;		/* POSADA_MSR_HYPERCALL */
+	u64 wall_clock, system_time, steal_time, poll_control; /* KVM's */
+};
+
+struct posada_vcpu {
+	/* Hot: touched on each exit. */
+	struct posada_regs regs;	/* C; loaded and stored by enter() */
+	struct posada_exit exit;	/* C: the last exit */
+	u8 shadow;			/* C: POSADA_SHADOW_* */
+	int mode;			/* A */
+	unsigned long requests;		/* A */
+	struct posada_vm *vm;		/* K */
+	const struct posada_backend *ops; /* K */
+	void *arch;			/* K: the backend's own part */
+	u32 id;				/* K: APIC id */
+	int cpu;			/* the CPU it is loaded on, or -1 */
+	struct posada_event pending;	/* C: to be injected at next entry */
+	u32 windows;			/* C: POSADA_WINDOW_* asked for */
+	struct posada_apic apic;
+	u64 tsc_offset;			/* C */
+	u64 xcr0;			/* C */
+	u32 pkru;			/* C */
+	struct posada_msrs msrs;	/* C */
+	u64 stat[POSADA_STAT_COUNT];	/* written under C, read by anyone */
+
+	/* Events that wait. */
+	atomic_t nmi_pending;		/* A: 0-2 */
+	s16 extint;			/* C: vector, or -1 */
+	u8 mp_state;			/* C: enum posada_mp_state */
+	u8 completion;			/* C: POSADA_DONE_* */
+	u8 completion_len;		/* C: bytes of POSADA_DONE_IN */
+	bool steal_flush;		/* C: see pvclock.c */
+	bool preempted;			/* scheduled out, not blocked */
+
+	struct posada_run *run;		/* K: a page that userspace writes */
+	struct fpu_guest fpu;		/* C */
+	struct posada_debug debug;	/* C: what POSADA_DEBUG asked for */
+	struct posada_fetch_cache fetch; /* C */
+	struct posada_table_cache tables; /* C */
+	u64 steal_last;			/* C: run delay seen, nanoseconds */
+	u64 halt_poll_ns;		/* C: how long to poll in HLT now */
+	struct rcuwait wait;		/* where HLT sleeps */
+	struct task_struct __rcu *task;	/* who runs it, to yield to */
+	struct mutex mutex;		/* "C" */
+	struct preempt_notifier notifier;
+};
+
+/* ---- VM ---- */
+
+struct posada_doorbells;		/* events.c */
+struct posada_cpuid_table;		/* cpuid.c */
+
+struct posada_vm {
+	struct kref refs;		/* VM fd, vCPU fds, irqfds' work */
+	const struct posada_backend *ops; /* K */
+	struct mm_struct *mm;		/* K: mmgrab()bed */
+	u32 flags;			/* K: POSADA_VM_* */
+	struct mutex lock;		/* "V" */
+	struct srcu_struct srcu;
+	struct posada_slots __rcu *slots; /* S */
+	struct posada_mmu mmu;
+	struct posada_vcpu *vcpus[POSADA_MAX_VCPUS]; /* V to set, once; A */
+	u32 nr_vcpus;			/* V */
+	bool ran;			/* V: a vCPU ran; CPUID is fixed */
+	struct posada_cpuid_table *cpuid; /* V until ran, then K */
+	struct list_head irqfds;	/* V */
+	struct posada_doorbells __rcu *doorbells; /* S */
+	u64 tsc_offset;			/* K: what new vCPUs start with */
+	s64 clock_offset;		/* A: pvclock ns - host boottime ns */
+	u32 killed;			/* A: enum posada_kill */
+	struct posada_exit_killed killing; /* written once, before killed */
+	atomic64_t stat[POSADA_STAT_COUNT]; /* A: the VM's own */
+	struct list_head list;		/* on posada_vms, by posada_vms_lock */
+};
+
+/* ---- which layer offers what; errors are negative errnos ---- */
+
+/* vm.c. Any context. */
+static inline struct posada_vcpu *posada_vcpu_by_id(struct posada_vm *vm,
+						    u32 id)
+{
+	/* Pairs with the release in vcpu creation. */
+	return id < POSADA_MAX_VCPUS ?
+		smp_load_acquire(&vm->vcpus[array_index_nospec(id,
+						POSADA_MAX_VCPUS)]) : NULL;
+}
+
+#define posada_for_each_vcpu(i, vcpu, vm)			\
+	for ((i) = 0; (i) < POSADA_MAX_VCPUS; (i)++)		\
+		if (!((vcpu) = posada_vcpu_by_id((vm), (i)))) { } else
+
+/*
+ * Let @vcpu act on @req (POSADA_REQ_*) before it runs guest code again: wakes
+ * it from HLT, or makes it leave the guest. Any context, also hardirq.
+ */
+void posada_request(struct posada_vcpu *vcpu, int req);
+/* Wake or interrupt it without a request. Any context. */
+void posada_kick(struct posada_vcpu *vcpu);
+/*
+ * Set POSADA_REQ_FLUSH on all vCPUs and wait until none runs on with an old
+ * translation. Interrupts on; mmu_lock may be held.
+ */
+void posada_flush_vm(struct posada_vm *vm);
+
+/*
+ * End the VM: this vCPU leaves with POSADA_EXIT_KILLED, and so do all others.
+ * The first reason stays. Returns 0, for "return posada_kill(...)".
+ */
+int posada_kill(struct posada_vcpu *vcpu, u32 reason, u64 info0, u64 info1);
+
+/* exits.c: queue exception @vector for the next entry, merging it with one
+ * whose delivery was cut short (#DF, shutdown). Task, C. */
+void posada_raise(struct posada_vcpu *vcpu, u8 vector, bool has_error,
+		  u32 error, u64 payload);
+#define posada_raise_gp(vcpu)	posada_raise(vcpu, 13 /* #GP */, true, 0, 0)
+#define posada_raise_ud(vcpu)	posada_raise(vcpu, 6 /* #UD */, false, 0, 0)
+
+/* ---- slots.c ---- */
+int __must_check posada_slots_init(struct posada_vm *vm);
+void posada_slots_free(struct posada_vm *vm);
+/* The ioctls; vm->lock held. */
+int posada_slot_set(struct posada_vm *vm, const struct posada_slot *slot);
+int posada_dirty_log(struct posada_vm *vm, const struct posada_dirty_log *log);
+/* Find the slot of @gfn, or NULL. Under vm->srcu. */
+struct posada_memslot *posada_slot_of(struct posada_vm *vm, u64 gfn);
+
+/* ---- guestmem.c: the one door to guest memory, with the one range check.
+ * Task context in the VM's mm; takes vm->srcu itself. -EFAULT: not all of it
+ * is in slots that allow it, or the host cannot serve it. Marks dirty pages. */
+int __must_check posada_gpa_read(struct posada_vm *vm, u64 gpa, void *buf,
+				 size_t bytes);
+int __must_check posada_gpa_write(struct posada_vm *vm, u64 gpa,
+				  const void *buf, size_t bytes);
+/* The user address of @gpa, or 0; valid while the slot is (under srcu).
+ * @write: the slot must be writable. */
+unsigned long posada_gpa_to_hva(struct posada_vm *vm, u64 gpa, bool write);
+void posada_mark_dirty(struct posada_vm *vm, u64 gfn);
+
+/* ---- fetch.c: instruction bytes ---- */
+/* Read up to 15 bytes at CS:RIP into @buf; returns how many could be read. */
+int posada_fetch(struct posada_vcpu *vcpu, u8 *buf);
+/* The length of @insn at RIP; < 0: what is there is not that instruction. */
+int posada_insn_length(struct posada_vcpu *vcpu, enum posada_insn insn);
+/* Translate; see walk.h. 0, or -EFAULT with the #PF error code. */
+int posada_gva_to_gpa(struct posada_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
+		      u64 *page_bytes, u32 *error_code);
+
+/* ---- mmu.c ---- */
+int __must_check posada_mmu_init(struct posada_vm *vm);
+/* The last vCPU is gone; the mm may be, too. */
+void posada_mmu_free(struct posada_vm *vm);
+/*
+ * Resolve a second-level fault at vcpu->exit.memory. Task, C.
+ * 1: mapped (or another vCPU did), enter again. 0: userspace's to do (no
+ * slot, read-only, not serveable), *flags gets POSADA_MEM_*. -ENOMEM, -EINTR.
+ */
+int posada_mmu_fault(struct posada_vcpu *vcpu, u32 *flags);
+void posada_mmu_free_cache(struct posada_table_cache *cache);
+/* Drop the mappings of [gfn, gfn + pages), or write-protect them; flushes. */
+void posada_mmu_zap(struct posada_vm *vm, u64 gfn, u64 pages);
+void posada_mmu_protect(struct posada_vm *vm, u64 gfn, u64 pages);
+/* The same for the set bits of @mask, from @gfn; the caller flushes (M). */
+bool posada_mmu_protect_mask(struct posada_vm *vm, u64 gfn, u64 mask);
+
+/* ---- apic.c: registers, priorities ---- */
+void posada_apic_init(struct posada_vcpu *vcpu);	/* task, creation */
+void posada_apic_free(struct posada_vcpu *vcpu);	/* cancels the timer */
+void posada_apic_reset(struct posada_vcpu *vcpu, bool init);
+/* The vector to deliver now (above PPR), or -1. C. */
+int posada_apic_pending(struct posada_vcpu *vcpu);
+/* Take @vector, just returned by the above: IRR to ISR. C. */
+void posada_apic_ack(struct posada_vcpu *vcpu, u8 vector);
+/* Set IRR; any context; then posada_request(EVENT). */
+void posada_apic_set_irr(struct posada_vcpu *vcpu, u8 vector, bool level);
+/*
+ * RDMSR/WRMSR of x2APIC registers 0x800-0x8ff. C. 1: done. 0: done, and
+ * *eoi_vector is for the I/O APIC (-1 otherwise untouched). -EINVAL: #GP.
+ */
+int posada_apic_msr_read(struct posada_vcpu *vcpu, u32 msr, u64 *value);
+int posada_apic_msr_write(struct posada_vcpu *vcpu, u32 msr, u64 value,
+			  int *eoi_vector);
+int posada_apic_set_base(struct posada_vcpu *vcpu, u64 value, bool host);
+/* POSADA_APIC. C. */
+int posada_apic_mmio(struct posada_vcpu *vcpu, struct posada_apic_reg *reg);
+/* CR8, 0-15. C; irqoff. */
+u8 posada_apic_get_cr8(struct posada_vcpu *vcpu);
+void posada_apic_set_cr8(struct posada_vcpu *vcpu, u8 cr8);
+/* Records. C. check: 0, -EINVAL. */
+void posada_apic_save(struct posada_vcpu *vcpu, struct posada_rec_apic *rec);
+int posada_apic_check(struct posada_vcpu *vcpu,
+		      const struct posada_rec_apic *rec);
+void posada_apic_load(struct posada_vcpu *vcpu,
+		      const struct posada_rec_apic *rec);
+static inline bool posada_apic_x2(const struct posada_vcpu *vcpu)
+{
+	return (vcpu->apic.base & (3ULL << 10)) == (3ULL << 10);
+}
+
+/* ---- apic_timer.c ---- */
+void posada_timer_init(struct posada_vcpu *vcpu);
+void posada_timer_stop(struct posada_vcpu *vcpu);
+/* A timer register or the mode changed: arm anew. C. */
+void posada_timer_update(struct posada_vcpu *vcpu);
+void posada_timer_set_deadline(struct posada_vcpu *vcpu, u64 guest_tsc);
+u64 posada_timer_get_deadline(struct posada_vcpu *vcpu);
+u32 posada_timer_count(struct posada_vcpu *vcpu);	/* current count */
+/* The vCPU's TSC offset changed. C. */
+void posada_timer_tsc_changed(struct posada_vcpu *vcpu);
+
+/* ---- ipi.c: from one APIC, or from a message, to others ---- */
+/* Send what ICR says. C of @src. */
+void posada_ipi_send(struct posada_vcpu *src, u64 icr);
+/* Check a message; 0 or -EINVAL. */
+int posada_msi_check(u64 addr, u32 data);
+/* Deliver it; any context with interrupts on or off. Returns the takers. */
+int posada_msi_send(struct posada_vm *vm, u64 addr, u32 data);
+/* Deliver mode/vector to one vCPU (fixed, NMI, INIT, SIPI). Any context. */
+bool posada_apic_accept(struct posada_vcpu *vcpu, u32 mode, u8 vector,
+			bool level);
+
+/* ---- events.c: eventfds in and out ---- */
+int posada_irqfd(struct posada_vm *vm, const struct posada_irqfd *args); /* V */
+int posada_doorbell(struct posada_vm *vm, const struct posada_doorbell *a);/*V*/
+void posada_events_free(struct posada_vm *vm);	/* the VM fd closes */
+/* A write: signals and returns true, or false: nobody's. Task. */
+bool posada_ring(struct posada_vm *vm, u32 kind, u64 addr, u32 len, u64 value);
+int posada_events_module_init(void);		/* the cleanup workqueue */
+void posada_events_module_exit(void);
+
+/* ---- cpuid.c ---- */
+int __must_check posada_cpuid_init(struct posada_vm *vm); /* the default policy */
+void posada_cpuid_free(struct posada_vm *vm);
+u32 posada_cpuid_default_entries(void);
+/* Answer CPUID for @vcpu: out[] is EAX, EBX, ECX, EDX. C. Never fails. */
+void posada_cpuid(struct posada_vcpu *vcpu, u32 leaf, u32 subleaf, u32 out[4]);
+/* Does the guest's policy have this X86_FEATURE_*? */
+bool posada_cpuid_has(struct posada_vm *vm, unsigned int x86_feature);
+/* Record: *bytes in/out; write checks all and (unless @dry) replaces. V. */
+int posada_cpuid_save(struct posada_vm *vm, struct posada_cpuid_entry *e,
+		      u32 *nr);
+int posada_cpuid_load(struct posada_vm *vm, const struct posada_cpuid_entry *e,
+		      u32 nr, bool dry, u32 *bad_index);
+/* CR4 bits and XCR0 bits that this guest may set. */
+u64 posada_cpuid_cr4_mask(struct posada_vm *vm);
+u64 posada_cpuid_xcr0_mask(struct posada_vm *vm);
+u64 posada_cpuid_efer_mask(struct posada_vm *vm);
+
+/* ---- msr.c ---- */
+/* Who asks. The host (state records) may set read-only ones in reason. */
+enum posada_msr_by { POSADA_BY_GUEST, POSADA_BY_HOST };
+/* 1: done; -ENOENT: unknown; -EINVAL: #GP; 0 (write): leave for userspace,
+ * the run page is filled (APIC EOI). C. */
+int posada_msr_read(struct posada_vcpu *vcpu, u32 index, u64 *value,
+		    enum posada_msr_by by);
+int posada_msr_write(struct posada_vcpu *vcpu, u32 index, u64 value,
+		     enum posada_msr_by by);
+/* Check alone, for dry runs: 0, -EINVAL, -EOPNOTSUPP. */
+int posada_msr_check(struct posada_vcpu *vcpu, u32 index, u64 value);
+/* The MSRs that a state record holds: count and the i-th index. */
+u32 posada_msr_saved(struct posada_vm *vm, u32 i);	/* 0: no more */
+void posada_msr_reset(struct posada_vcpu *vcpu, bool init);
+
+/* ---- pvclock.c: time for guests ---- */
+u64 posada_guest_tsc(struct posada_vcpu *vcpu);		/* any context */
+void posada_set_guest_tsc(struct posada_vcpu *vcpu, u64 tsc);	/* C */
+void posada_set_tsc_offset(struct posada_vcpu *vcpu, u64 offset); /* C */
+/* MSR writes. 0 or -EINVAL. C. */
+int posada_clock_msr(struct posada_vcpu *vcpu, u32 index, u64 value);
+void posada_clock_update(struct posada_vcpu *vcpu);	/* REQ_CLOCK; task */
+void posada_steal_update(struct posada_vcpu *vcpu);	/* REQ_STEAL; task */
+/* Sched-out: tell the guest that it does not run. Atomic, no fault. */
+void posada_steal_preempted(struct posada_vcpu *vcpu);
+void posada_clock_reset(struct posada_vcpu *vcpu);
+void posada_clock_get(struct posada_vm *vm, struct posada_rec_clock *rec);
+void posada_clock_set(struct posada_vm *vm, const struct posada_rec_clock *rec);
+int posada_clock_pairing(struct posada_vcpu *vcpu, u64 gpa); /* 0, -errno */
+int posada_clock_module_init(void);
+void posada_clock_module_exit(void);
+
+/* ---- hypercall.c ---- */
+/* The instruction was executed (RIP still at it). C. The return rule. */
+int posada_hypercall(struct posada_vcpu *vcpu);
+int posada_hypercall_msr(struct posada_vcpu *vcpu, u64 value);
+
+/* ---- vcpu.c, run.c ---- */
+/* Move RIP past the exited instruction @insn. 1, or 0: killed. C. */
+int posada_skip(struct posada_vcpu *vcpu);
+void posada_vcpu_reset(struct posada_vcpu *vcpu, bool init);
+/* Sleep until runnable. 1, or -EINTR. C. */
+int posada_halt(struct posada_vcpu *vcpu);
+/* exits.c: what the last exit means. The return rule. */
+int posada_handle_exit(struct posada_vcpu *vcpu);
+
+extern unsigned int posada_tsc_khz;
+extern u64 posada_host_xcr0;		/* XCR0 bits a guest may set */
+
+#endif /* POSADA_POSADA_H */
