@@ -103,8 +103,8 @@ struct posada_exit {
  * The operations. Context "task": sleepable, vcpu->mutex held, preemption on.
  * "atomic": preemption off, on vcpu->cpu, vCPU loaded. "irqoff": interrupts
  * off too. Register values that move on each exit live in struct posada_vcpu
- * (regs, shadow): enter() loads them and stores them back; every other
- * register is the backend's and moves by the calls below.
+ * (regs, shadow, cr8): enter() loads them and stores them back, and cpl and
+ * long64 with them; every other register moves by the calls below.
  */
 struct posada_backend {
 	const char *name;
@@ -121,8 +121,8 @@ struct posada_backend {
 	 */
 	int (*probe)(const char **why);
 	void (*unprobe)(void);
-	/* Irqoff, on the CPU: bring it into a state to enter guests; undo. */
-	int (*cpu_up)(void);
+	/* Irqoff, on the CPU, none of its vCPUs in a guest: leave no trace of
+	 * virtualization on it. load() brings the CPU up when it has to. */
 	void (*cpu_down)(void);
 
 	int (*vcpu_init)(struct posada_vcpu *vcpu);	/* task; 0, -ENOMEM */

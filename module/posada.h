@@ -138,6 +138,9 @@ struct posada_vcpu {
 	struct posada_regs regs;	/* C; loaded and stored by enter() */
 	struct posada_exit exit;	/* C: the last exit */
 	u8 shadow;			/* C: POSADA_SHADOW_* */
+	u8 cr8;				/* C: TPR bits 4-7 around enter() */
+	u8 cpl;				/* C: stored by enter() */
+	bool long64;			/* C: in 64-bit mode; stored by enter() */
 	int mode;			/* A */
 	unsigned long requests;		/* A */
 	struct posada_vm *vm;		/* K */
