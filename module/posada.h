@@ -23,8 +23,10 @@
 #include <linux/preempt.h>
 #include <linux/rcuwait.h>
 #include <linux/srcu.h>
+#include <linux/workqueue.h>
 #include <asm/fpu/api.h>
 #include "backend.h"
+#include "pagetable.h"
 
 /* ---- memory: slots.c, guestmem.c, mmu.c ---- */
 
@@ -43,26 +45,17 @@ struct posada_slots {
 	struct posada_memslot *slot[]; /* sorted by gfn */
 };
 
-/* Where a page walk starts: as the guest's CPU sees it at this instant. */
-struct posada_paging {
-	u64 cr0, cr3, cr4, efer;
-	u64 rflags;
-	u64 cs_base;
-	u32 pkru;
-	u8 cpl;
-	bool cs_l, cs_db;	/* CS.L, CS.D */
-};
-
 struct posada_mmu {
 	spinlock_t lock;	/* "mmu_lock" (M) */
-	u64 root;		/* K: hpa of the root table */
+	u32 slots_gen;		/* M: of the slot table; A to read */
+	u64 root;		/* K: hpa of the root table, for the CPU */
+	u64 *table;		/* K: the same, for us; M: its entries */
 	int levels;		/* K */
 	const struct posada_pt_format *format; /* K */
 	struct mmu_notifier notifier;
-	unsigned long seq;	/* M: invalidations begun or ended */
+	unsigned long seq;	/* M: invalidations ended; A to read */
 	long active;		/* M: invalidations under way */
 	unsigned long active_start, active_end; /* M: the hva they cover */
-	unsigned long tables;	/* M: page-table pages */
 };
 
 /* A vCPU's stock of zeroed table pages: filled in task context, so that a
@@ -75,26 +68,36 @@ struct posada_table_cache {
 
 /* The last guest page that instructions were fetched from (see fetch.c). */
 struct posada_fetch_cache {
-	u64 cr3;
-	u64 page;		/* linear address of the page; ~0: none */
+	u64 page;		/* linear address of the page */
 	unsigned long hva;	/* where it is */
-	u32 slots_gen;
+	u32 slots_gen;		/* of the table that says so; 0: nothing here */
 };
 
 /* ---- local APIC: apic.c, apic_timer.c, ipi.c ---- */
 
+/* The APIC timer's bus clock: 1 GHz, so one tick is one nanosecond. */
+#define POSADA_APIC_TIMER_KHZ	1000000
+
+/*
+ * "C" here means: written under vcpu->mutex, and read without it by those who
+ * send this vCPU an interrupt (READ_ONCE).
+ */
 struct posada_apic {
 	u64 base;		/* C: IA32_APIC_BASE */
-	u64 irr[4], tmr[4];	/* A: requested; of these, level-triggered */
-	u64 isr[4];		/* C: in service */
+	unsigned long irr[4];	/* A: requested */
+	unsigned long tmr[4];	/* A: of these, level-triggered */
+	unsigned long isr[4];	/* C: in service */
 	bool irr_pending;	/* A: hint: irr may be non-empty */
+	u8 ppr;			/* C: follows from TPR and isr */
+	unsigned long esr;	/* A: errors since ESR was written last */
 	u32 reg[64];		/* C: the rest, by xAPIC offset / 16 */
-	struct hrtimer timer;
-	u64 tsc_deadline;	/* C: guest TSC; 0: not armed */
-	ktime_t period;		/* C: of a periodic timer */
-	ktime_t expires;	/* C: of the armed timer */
-	u32 divide;		/* C: bus clock divisor */
 	unsigned long sipi;	/* A: bit 8: a SIPI came, bits 0-7 its vector */
+	raw_spinlock_t timer_lock; /* "T", innermost, taken in hardirq */
+	struct hrtimer timer;
+	bool armed;		/* T */
+	u64 tsc_deadline;	/* T: guest TSC; 0: not armed */
+	u64 period;		/* T: of a periodic timer, nanoseconds */
+	ktime_t expires;	/* T: of a counting timer */
 };
 
 /* ---- vCPU ---- */
@@ -198,6 +201,7 @@ struct posada_vm {
 	bool ran;			/* V: a vCPU ran; CPUID is fixed */
 	struct posada_cpuid_table *cpuid; /* V until ran, then K */
 	struct list_head irqfds;	/* V */
+	struct work_struct irqfd_work;	/* drops those whose eventfd closed */
 	struct posada_doorbells __rcu *doorbells; /* S */
 	u64 tsc_offset;			/* K: what new vCPUs start with */
 	s64 clock_offset;		/* A: pvclock ns - host boottime ns */
@@ -252,11 +256,13 @@ void posada_raise(struct posada_vcpu *vcpu, u8 vector, bool has_error,
 /* ---- slots.c ---- */
 int __must_check posada_slots_init(struct posada_vm *vm);
 void posada_slots_free(struct posada_vm *vm);
-/* The ioctls; vm->lock held. */
+/* The ioctls; vm->lock held. Flags and padding are checked here. */
 int posada_slot_set(struct posada_vm *vm, const struct posada_slot *slot);
 int posada_dirty_log(struct posada_vm *vm, const struct posada_dirty_log *log);
 /* Find the slot of @gfn, or NULL. Under vm->srcu. */
 struct posada_memslot *posada_slot_of(struct posada_vm *vm, u64 gfn);
+/* Width of a gpa on this host with this backend, in bits. */
+unsigned int posada_phys_bits(const struct posada_backend *ops);
 
 /* ---- guestmem.c: the one door to guest memory, with the one range check.
  * Task context in the VM's mm; takes vm->srcu itself. -EFAULT: not all of it
@@ -268,33 +274,36 @@ int __must_check posada_gpa_write(struct posada_vm *vm, u64 gpa,
 /* The user address of @gpa, or 0; valid while the slot is (under srcu).
  * @write: the slot must be writable. */
 unsigned long posada_gpa_to_hva(struct posada_vm *vm, u64 gpa, bool write);
+/* Log a write to @gfn that has just been made. Any context but NMI. */
 void posada_mark_dirty(struct posada_vm *vm, u64 gfn);
+/* Does [start, start + bytes) lie in [0, limit), without wrapping? */
+static inline bool posada_range_ok(u64 start, u64 bytes, u64 limit)
+{
+	return bytes <= limit && start <= limit - bytes;
+}
 
 /* ---- fetch.c: instruction bytes ---- */
 /* Read up to 15 bytes at CS:RIP into @buf; returns how many could be read. */
 int posada_fetch(struct posada_vcpu *vcpu, u8 *buf);
 /* The length of @insn at RIP; < 0: what is there is not that instruction. */
 int posada_insn_length(struct posada_vcpu *vcpu, enum posada_insn insn);
-/* Translate; see walk.h. 0, or -EFAULT with the #PF error code. */
+/* Translate as posada_walk(); 0, -EFAULT with the #PF's error code (also if a
+ * table is not in memory), -EINVAL. @page_bytes may be NULL. */
 int posada_gva_to_gpa(struct posada_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 		      u64 *page_bytes, u32 *error_code);
 
-/* ---- mmu.c ---- */
+/* ---- mmu.c, notifier.c, fault.c; mmu.h has what they share ---- */
 int __must_check posada_mmu_init(struct posada_vm *vm);
-/* The last vCPU is gone; the mm may be, too. */
+/* The last vCPU is gone; the mm may be, too. Before posada_slots_free(). */
 void posada_mmu_free(struct posada_vm *vm);
 /*
  * Resolve a second-level fault at vcpu->exit.memory. Task, C.
- * 1: mapped (or another vCPU did), enter again. 0: userspace's to do (no
- * slot, read-only, not serveable), *flags gets POSADA_MEM_*. -ENOMEM, -EINTR.
+ * 1: mapped (or another vCPU did, or the host changes the page just now):
+ * enter again. 0: userspace's to do (no slot, read-only, not serveable),
+ * *flags is all of POSADA_MEM_* but DELIVERY. -ENOMEM, -EINTR.
  */
 int posada_mmu_fault(struct posada_vcpu *vcpu, u32 *flags);
 void posada_mmu_free_cache(struct posada_table_cache *cache);
-/* Drop the mappings of [gfn, gfn + pages), or write-protect them; flushes. */
-void posada_mmu_zap(struct posada_vm *vm, u64 gfn, u64 pages);
-void posada_mmu_protect(struct posada_vm *vm, u64 gfn, u64 pages);
-/* The same for the set bits of @mask, from @gfn; the caller flushes (M). */
-bool posada_mmu_protect_mask(struct posada_vm *vm, u64 gfn, u64 mask);
 
 /* ---- apic.c: registers, priorities ---- */
 void posada_apic_init(struct posada_vcpu *vcpu);	/* task, creation */
@@ -302,9 +311,11 @@ void posada_apic_free(struct posada_vcpu *vcpu);	/* cancels the timer */
 void posada_apic_reset(struct posada_vcpu *vcpu, bool init);
 /* The vector to deliver now (above PPR), or -1. C. */
 int posada_apic_pending(struct posada_vcpu *vcpu);
+/* The vector that only TPR holds back (a lower CR8 lets it in), or -1. C. */
+int posada_apic_blocked(struct posada_vcpu *vcpu);
 /* Take @vector, just returned by the above: IRR to ISR. C. */
 void posada_apic_ack(struct posada_vcpu *vcpu, u8 vector);
-/* Set IRR; any context; then posada_request(EVENT). */
+/* Set IRR and posada_request(EVENT) the vCPU. Any context. @vector >= 16. */
 void posada_apic_set_irr(struct posada_vcpu *vcpu, u8 vector, bool level);
 /*
  * RDMSR/WRMSR of x2APIC registers 0x800-0x8ff. C. 1: done. 0: done, and
@@ -313,13 +324,19 @@ void posada_apic_set_irr(struct posada_vcpu *vcpu, u8 vector, bool level);
 int posada_apic_msr_read(struct posada_vcpu *vcpu, u32 msr, u64 *value);
 int posada_apic_msr_write(struct posada_vcpu *vcpu, u32 msr, u64 value,
 			  int *eoi_vector);
+/* Write IA32_APIC_BASE. C; task. 0, or -EINVAL: #GP. */
 int posada_apic_set_base(struct posada_vcpu *vcpu, u64 value, bool host);
+/* Deliver by local vector table entry @index (xAPIC offset / 16). Any. */
+void posada_apic_lvt(struct posada_vcpu *vcpu, u32 index);
+/* Note an error (bit of ESR) and raise the error interrupt. Any context. */
+void posada_apic_error(struct posada_vcpu *vcpu, u32 bit);
 /* POSADA_APIC. C. */
 int posada_apic_mmio(struct posada_vcpu *vcpu, struct posada_apic_reg *reg);
 /* CR8, 0-15. C; irqoff. */
 u8 posada_apic_get_cr8(struct posada_vcpu *vcpu);
 void posada_apic_set_cr8(struct posada_vcpu *vcpu, u8 cr8);
-/* Records. C. check: 0, -EINVAL. */
+/* Records. C. check: 0, -EINVAL, or -EOPNOTSUPP: another APIC version. Load
+ * after the TSC, which a deadline is measured by. */
 void posada_apic_save(struct posada_vcpu *vcpu, struct posada_rec_apic *rec);
 int posada_apic_check(struct posada_vcpu *vcpu,
 		      const struct posada_rec_apic *rec);
@@ -330,15 +347,23 @@ static inline bool posada_apic_x2(const struct posada_vcpu *vcpu)
 	return (vcpu->apic.base & (3ULL << 10)) == (3ULL << 10);
 }
 
-/* ---- apic_timer.c ---- */
+/* ---- apic_timer.c. C, atomic or task, unless said otherwise ---- */
 void posada_timer_init(struct posada_vcpu *vcpu);
+/* Disarm, and wait for an expiry under way. Task. */
 void posada_timer_stop(struct posada_vcpu *vcpu);
-/* A timer register or the mode changed: arm anew. C. */
-void posada_timer_update(struct posada_vcpu *vcpu);
+/* The LVT entry, TMICT or TDCR was written; @old is what it was. */
+void posada_timer_set_mode(struct posada_vcpu *vcpu, u32 old);
+void posada_timer_set_count(struct posada_vcpu *vcpu);
+void posada_timer_set_divide(struct posada_vcpu *vcpu, u32 old);
+/* IA32_TSC_DEADLINE: ignored, and reads 0, in the other timer modes. */
 void posada_timer_set_deadline(struct posada_vcpu *vcpu, u64 guest_tsc);
 u64 posada_timer_get_deadline(struct posada_vcpu *vcpu);
 u32 posada_timer_count(struct posada_vcpu *vcpu);	/* current count */
-/* The vCPU's TSC offset changed. C. */
+/* Nanoseconds to the next expiry of a counting timer; 0: not armed. */
+u64 posada_timer_remaining(struct posada_vcpu *vcpu);
+/* Arm as saved: the registers are loaded already. */
+void posada_timer_load(struct posada_vcpu *vcpu, u64 deadline, u64 ns);
+/* The vCPU's TSC offset changed (and is stored). */
 void posada_timer_tsc_changed(struct posada_vcpu *vcpu);
 
 /* ---- ipi.c: from one APIC, or from a message, to others ---- */
@@ -353,6 +378,7 @@ bool posada_apic_accept(struct posada_vcpu *vcpu, u32 mode, u8 vector,
 			bool level);
 
 /* ---- events.c: eventfds in and out ---- */
+void posada_events_init(struct posada_vm *vm);		/* creation */
 int posada_irqfd(struct posada_vm *vm, const struct posada_irqfd *args); /* V */
 int posada_doorbell(struct posada_vm *vm, const struct posada_doorbell *a);/*V*/
 void posada_events_free(struct posada_vm *vm);	/* the VM fd closes */
