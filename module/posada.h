@@ -132,6 +132,9 @@ struct posada_msrs {
 	u64 tsc_aux;
 	u64 mcg_status;
 	u64 misc_features;	/* MISC_FEATURES_ENABLES */
+	u64 ucode_rev;		/* IA32_BIOS_SIGN_ID */
+	u64 arch_caps;		/* IA32_ARCH_CAPABILITIES */
+	u64 hwcr;
 	u64 hypercall;		/* POSADA_MSR_HYPERCALL */
 	u64 wall_clock, system_time, steal_time, poll_control; /* KVM's */
 };
@@ -166,7 +169,7 @@ struct posada_vcpu {
 	u8 mp_state;			/* C: enum posada_mp_state */
 	u8 completion;			/* C: POSADA_DONE_* */
 	u8 completion_len;		/* C: bytes of POSADA_DONE_IN */
-	bool steal_flush;		/* C: see pvclock.c */
+	bool unhalted;			/* A: a KICK hypercall ends HLT */
 	bool preempted;			/* scheduled out, not blocked */
 
 	struct posada_run *run;		/* K: a page that userspace writes */
@@ -175,6 +178,7 @@ struct posada_vcpu {
 	struct posada_fetch_cache fetch; /* C */
 	struct posada_table_cache tables; /* C */
 	u64 steal_last;			/* C: run delay seen, nanoseconds */
+	u64 tsc_lost;			/* C: of the host's, made up for */
 	u64 halt_poll_ns;		/* C: how long to poll in HLT now */
 	struct rcuwait wait;		/* where HLT sleeps */
 	struct task_struct __rcu *task;	/* who runs it, to yield to */
@@ -199,11 +203,12 @@ struct posada_vm {
 	struct posada_vcpu *vcpus[POSADA_MAX_VCPUS]; /* V to set, once; A */
 	u32 nr_vcpus;			/* V */
 	bool ran;			/* V: a vCPU ran; CPUID is fixed */
-	struct posada_cpuid_table *cpuid; /* V until ran, then K */
+	struct posada_cpuid_table __rcu *cpuid; /* V to set until ran, RCU */
 	struct list_head irqfds;	/* V */
 	struct work_struct irqfd_work;	/* drops those whose eventfd closed */
 	struct posada_doorbells __rcu *doorbells; /* S */
 	u64 tsc_offset;			/* K: what new vCPUs start with */
+	u64 tsc_lost;			/* K: and their tsc_lost */
 	s64 clock_offset;		/* A: pvclock ns - host boottime ns */
 	u32 killed;			/* A: enum posada_kill */
 	struct posada_exit_killed killing; /* written once, before killed */
@@ -404,6 +409,10 @@ int posada_cpuid_load(struct posada_vm *vm, const struct posada_cpuid_entry *e,
 u64 posada_cpuid_cr4_mask(struct posada_vm *vm);
 u64 posada_cpuid_xcr0_mask(struct posada_vm *vm);
 u64 posada_cpuid_efer_mask(struct posada_vm *vm);
+u64 posada_cpuid_spec_ctrl_mask(struct posada_vm *vm);
+/* Widths of a gpa, and of a linear address on the guest's CPU. */
+u32 posada_cpuid_phys_bits(struct posada_vm *vm);
+u32 posada_cpuid_virt_bits(struct posada_vm *vm);
 
 /* ---- msr.c ---- */
 /* Who asks. The host (state records) may set read-only ones in reason. */
@@ -421,6 +430,8 @@ u32 posada_msr_saved(struct posada_vm *vm, u32 i);	/* 0: no more */
 void posada_msr_reset(struct posada_vcpu *vcpu, bool init);
 
 /* ---- pvclock.c: time for guests ---- */
+/* Set tsc_offset and clock_offset: guests' TSC and clock start at 0. Task. */
+void posada_clock_vm_init(struct posada_vm *vm);
 u64 posada_guest_tsc(struct posada_vcpu *vcpu);		/* any context */
 void posada_set_guest_tsc(struct posada_vcpu *vcpu, u64 tsc);	/* C */
 void posada_set_tsc_offset(struct posada_vcpu *vcpu, u64 offset); /* C */
@@ -430,6 +441,7 @@ void posada_clock_update(struct posada_vcpu *vcpu);	/* REQ_CLOCK; task */
 void posada_steal_update(struct posada_vcpu *vcpu);	/* REQ_STEAL; task */
 /* Sched-out: tell the guest that it does not run. Atomic, no fault. */
 void posada_steal_preempted(struct posada_vcpu *vcpu);
+/* RESET (also at creation) or INIT: no page is registered any more. C. */
 void posada_clock_reset(struct posada_vcpu *vcpu);
 void posada_clock_get(struct posada_vm *vm, struct posada_rec_clock *rec);
 void posada_clock_set(struct posada_vm *vm, const struct posada_rec_clock *rec);
