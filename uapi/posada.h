@@ -154,7 +154,7 @@ struct posada_dirty_log {
  * the format of the Intel SDM, "Message Signalled Interrupts", with the
  * extended destination id in address bits 5-11. Returns the number of vCPUs
  * that took it (0: none is addressed). -EINVAL: @addr not in 0xfeexxxxx, or
- * a delivery mode that an MSI cannot have (SMI, start-up).
+ * a delivery mode that an MSI cannot have here (SMI, ExtINT, the reserved).
  */
 #define POSADA_MSI		POSADA_IO(0x13)
 struct posada_msi {
@@ -207,10 +207,10 @@ struct posada_doorbell {
 enum posada_doorbell_kind {
 	POSADA_DOORBELL_PORT	= 0,
 	/*
-	 * Memory: needs no length or value from the instruction, as the kernel
-	 * decodes none: len must be 0, MATCH is -EINVAL, and the write is
-	 * skipped only where the CPU tells the instruction's length; elsewhere
-	 * userspace completes the write and this call gives -EOPNOTSUPP.
+	 * Memory: len must be 0 and MATCH is -EINVAL, as the kernel decodes no
+	 * instruction. To go on behind the write takes a CPU that tells the
+	 * instruction's length with a second-level fault: no backend has one
+	 * yet, so -EOPNOTSUPP. Signal the eventfd from userspace instead.
 	 */
 	POSADA_DOORBELL_MEMORY	= 1,
 	POSADA_DOORBELL_CALL	= 2,
