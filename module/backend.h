@@ -116,7 +116,8 @@ struct posada_backend {
 
 	/*
 	 * Task, once at load. 0, or -ENODEV (the CPU has none), -EPERM (the
-	 * firmware locked it), -EOPNOTSUPP (a needed part is missing);
+	 * firmware locked it), -EOPNOTSUPP (a needed part is missing), -EBUSY
+	 * (another hypervisor holds it);
 	 * @why gets one line in words on failure.
 	 */
 	int (*probe)(const char **why);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the host's kernel wants to know around an entry, for each backend.
+ *
+ * RCU: a CPU that runs a guest for long is not in a quiescent state unless
+ * somebody says so. On nohz_full CPUs context tracking does. Elsewhere the
+ * tick ends the guest, and run.c tells RCU after an exit for a host interrupt
+ * instead of on each entry: hot exits need not pay for it.
+ */
+#ifndef POSADA_ENTRY_H
+#define POSADA_ENTRY_H
+
+#include <linux/context_tracking.h>
+#include <linux/instrumentation.h>
+#include <linux/irqflags.h>
+#include <linux/lockdep.h>
+
+/* Irqoff; until posada_context_exit() nothing may use RCU, trace or lockdep. */
+static __always_inline void posada_context_enter(void)
+{
+	instrumentation_begin();
+	trace_hardirqs_on_prepare();
+	lockdep_hardirqs_on_prepare();
+	instrumentation_end();
+	context_tracking_guest_enter();
+	lockdep_hardirqs_on(CALLER_ADDR0);
+}
+
+static __always_inline void posada_context_exit(void)
+{
+	lockdep_hardirqs_off(CALLER_ADDR0);
+	context_tracking_guest_exit();
+	instrumentation_begin();
+	trace_hardirqs_off_finish();
+	instrumentation_end();
+}
+
+#endif /* POSADA_ENTRY_H */

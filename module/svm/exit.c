@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * From SVM's exit codes to neutral exits. Hardware codes end here; what an
+ * exit means is decided in the core.
+ */
+#include <asm/debugreg.h>
+#include <asm/traps.h>
+#include "svm.h"
+
+/* One row an exit code below SVM_NR_PLAIN: its kind and its instruction. */
+struct svm_row {
+	u8 kind;
+	u8 insn;
+	u8 vector;		/* of POSADA_X_FAULT */
+};
+
+#define SVM_NR_PLAIN	0xa4
+#define SVM_UD		{ POSADA_X_FAULT, POSADA_INSN_NONE, X86_TRAP_UD }
+
+static const struct svm_row svm_rows[SVM_NR_PLAIN] = {
+	[SVM_EXIT_INTR]		= { POSADA_X_HOST_IRQ },
+	[SVM_EXIT_NMI]		= { POSADA_X_HOST_IRQ },
+	[SVM_EXIT_SMI]		= { POSADA_X_HOST_IRQ },
+	[SVM_EXIT_INIT]		= { POSADA_X_HOST_IRQ },
+	[SVM_EXIT_VINTR]	= { POSADA_X_WINDOW },
+	[SVM_EXIT_CPUID]	= { POSADA_X_CPUID, POSADA_INSN_CPUID },
+	[SVM_EXIT_HLT]		= { POSADA_X_HALT, POSADA_INSN_HLT },
+	[SVM_EXIT_VMMCALL]	= { POSADA_X_HYPERCALL, POSADA_INSN_HYPERCALL },
+	[SVM_EXIT_PAUSE]	= { POSADA_X_PAUSE, POSADA_INSN_PAUSE },
+	[SVM_EXIT_WBINVD]	= { POSADA_X_SKIP, POSADA_INSN_WBINVD },
+	[SVM_EXIT_INVD]		= { POSADA_X_SKIP, POSADA_INSN_INVD },
+	[SVM_EXIT_XSETBV]	= { POSADA_X_XSETBV, POSADA_INSN_XSETBV },
+	[SVM_EXIT_SHUTDOWN]	= { POSADA_X_SHUTDOWN },
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = { POSADA_X_MACHINE_CHECK },
+	[SVM_EXIT_FERR_FREEZE]	= { POSADA_X_HOST_IRQ },
+	[SVM_EXIT_RDPMC]	= { POSADA_X_FAULT, POSADA_INSN_NONE, X86_TRAP_GP },
+	/* Instructions that this CPU model does not have. */
+	[SVM_EXIT_VMRUN] = SVM_UD, [SVM_EXIT_VMLOAD] = SVM_UD,
+	[SVM_EXIT_VMSAVE] = SVM_UD, [SVM_EXIT_STGI] = SVM_UD,
+	[SVM_EXIT_CLGI] = SVM_UD, [SVM_EXIT_SKINIT] = SVM_UD,
+	[SVM_EXIT_INVLPGA] = SVM_UD, [SVM_EXIT_MONITOR] = SVM_UD,
+	[SVM_EXIT_MWAIT] = SVM_UD, [SVM_EXIT_MWAIT_COND] = SVM_UD,
+	[SVM_EXIT_RDPRU] = SVM_UD, [SVM_EXIT_RSM] = SVM_UD,
+	[0xa0] = SVM_UD, [0xa1] = SVM_UD,	/* INVLPGB */
+	[0xa3] = SVM_UD,			/* MCOMMIT */
+};
+
+/* An event whose delivery the exit cut short; APM, "EXITINTINFO". */
+static void svm_interrupted(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	const struct vmcb_control_area *c = &svm->vmcb->control;
+	struct posada_event *ev = &vcpu->exit.interrupted;
+	u32 info = c->exit_int_info;
+	u8 vector = info & SVM_EXITINTINFO_VEC_MASK;
+
+	ev->vector = vector;
+	ev->has_error = info & SVM_EXITINTINFO_VALID_ERR;
+	ev->error = c->exit_int_info_err;
+	ev->payload = 0;
+	switch (info & SVM_EXITINTINFO_TYPE_MASK) {
+	case SVM_EXITINTINFO_TYPE_INTR:
+		ev->kind = POSADA_EVENT_INTERRUPT;
+		break;
+	case SVM_EXITINTINFO_TYPE_NMI:
+		ev->kind = POSADA_EVENT_NMI;
+		break;
+	case SVM_EXITINTINFO_TYPE_EXEPT:
+		/*
+		 * RIP is still at an INT3 or INTO that raised it: it comes
+		 * again by itself, but for one that was injected.
+		 */
+		if ((vector == X86_TRAP_BP || vector == X86_TRAP_OF) &&
+		    svm->injected.kind != POSADA_EVENT_EXCEPTION)
+			return;
+		ev->kind = POSADA_EVENT_EXCEPTION;
+		if (vector == X86_TRAP_PF)
+			ev->payload = svm->vmcb->save.cr2;
+		break;
+	default:
+		/* INT n: RIP is still at it. */
+		return;
+	}
+}
+
+/* Unmask NMIs when the IRET that was seen has been executed. */
+static void svm_iret_progress(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (vcpu->regs.rip != svm->iret_rip && !svm->nmi_step) {
+		svm->iret_pending = false;
+		svm->nmi_masked = false;
+	}
+}
+
+static void svm_decode_port(struct posada_vcpu *vcpu)
+{
+	const struct vmcb_control_area *c = &to_svm(vcpu)->vmcb->control;
+	struct posada_exit *x = &vcpu->exit;
+	u32 info = c->exit_info_1;
+
+	x->port.port = info >> 16;
+	x->port.len = (info & SVM_IOIO_SIZE_MASK) >> SVM_IOIO_SIZE_SHIFT;
+	x->port.in = info & SVM_IOIO_TYPE_MASK;
+	x->port.string = info & SVM_IOIO_STR_MASK;
+	/* EXITINFO2 is the next RIP, whatever else the CPU lacks. */
+	x->insn_len = c->exit_info_2 - vcpu->regs.rip;
+}
+
+#define SVM_NPF_WRITE	BIT_ULL(1)
+#define SVM_NPF_EXEC	BIT_ULL(4)
+#define SVM_NPF_WALK	BIT_ULL(33)
+
+static void svm_decode_npf(struct posada_vcpu *vcpu)
+{
+	const struct vmcb_control_area *c = &to_svm(vcpu)->vmcb->control;
+	struct posada_exit *x = &vcpu->exit;
+
+	x->memory.gpa = c->exit_info_2;
+	x->memory.write = c->exit_info_1 & SVM_NPF_WRITE;
+	x->memory.exec = c->exit_info_1 & SVM_NPF_EXEC;
+	x->memory.walk = c->exit_info_1 & SVM_NPF_WALK;
+	if (boot_cpu_has(X86_FEATURE_DECODEASSISTS) && !x->memory.exec) {
+		x->nr_bytes = min_t(u8, c->insn_len & 0xf,
+				    sizeof(c->insn_bytes));
+		memcpy(x->bytes, c->insn_bytes, sizeof(c->insn_bytes));
+	}
+}
+
+/* The step over an IRET ends: its trap is ours, not the guest's. */
+static bool svm_nmi_step_done(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (!svm->nmi_step)
+		return false;
+	svm->nmi_step = false;
+	/* An IRET brought its own flags; any other insn kept ours. */
+	if (!(svm->step_flags & X86_EFLAGS_TF) && !svm->nmi_masked)
+		vcpu->regs.rflags &= ~(X86_EFLAGS_TF | X86_EFLAGS_RF);
+	svm->nmi_masked = false;
+	svm->iret_pending = false;
+	svm->vmcb->save.dr6 &= ~(u64)DR_STEP;
+	svm->vmcb->control.clean &= ~SVM_CLEAN_DR;
+	return !(svm->step_flags & X86_EFLAGS_TF);
+}
+
+static void svm_decode_exception(struct posada_vcpu *vcpu, u32 vector)
+{
+	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+	struct posada_exit *x = &vcpu->exit;
+
+	if (vector == X86_TRAP_DB) {
+		if (svm_nmi_step_done(vcpu)) {
+			x->kind = POSADA_X_WINDOW;
+			return;
+		}
+		/* The CPU has put the reasons into DR6; take them out again. */
+		x->kind = POSADA_X_DEBUG;
+		x->debug.vector = vector;
+		x->debug.dr6 = vmcb->save.dr6 &
+			       (DR_TRAP_BITS | DR_STEP | DR_SWITCH | BIT(13));
+		return;
+	}
+	if (vector == X86_TRAP_BP) {
+		x->kind = POSADA_X_DEBUG;
+		x->debug.vector = vector;
+		x->debug.dr6 = 0;
+		return;
+	}
+	x->kind = POSADA_X_FAULT;
+	x->fault.vector = vector;
+	x->fault.has_error = vector == X86_TRAP_AC;
+	x->fault.error = vmcb->control.exit_info_1;
+}
+
+static void svm_decode_unknown(struct posada_exit *x,
+			       const struct vmcb_control_area *c)
+{
+	bool refused = (s32)c->exit_code == SVM_EXIT_ERR;
+
+	x->kind = refused ? POSADA_X_BAD_STATE : POSADA_X_UNKNOWN;
+	x->fail.code = c->exit_code | (u64)c->exit_code_hi << 32;
+	x->fail.info = c->exit_info_1;
+}
+
+/* The exits with more to say than their row. */
+static void svm_decode_special(struct posada_vcpu *vcpu, u32 code)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct posada_exit *x = &vcpu->exit;
+
+	switch (code) {
+	case SVM_EXIT_NPF:
+		x->kind = POSADA_X_MEMORY;
+		svm_decode_npf(vcpu);
+		break;
+	case SVM_EXIT_IOIO:
+		x->kind = POSADA_X_PORT;
+		svm_decode_port(vcpu);
+		break;
+	case SVM_EXIT_IRET:
+		x->kind = POSADA_X_NONE;
+		svm->iret_pending = true;
+		svm->iret_rip = vcpu->regs.rip;
+		svm_intercept(svm, INTERCEPT_IRET, false);
+		break;
+	case SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR7:
+	case SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7:
+		x->kind = POSADA_X_NONE;
+		svm_load_dregs(svm);
+		break;
+	case SVM_EXIT_EXCP_BASE ... SVM_EXIT_LAST_EXCP:
+		svm_decode_exception(vcpu, code - SVM_EXIT_EXCP_BASE);
+		break;
+	default:
+		svm_decode_unknown(x, &svm->vmcb->control);
+	}
+}
+
+void svm_decode(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	const struct vmcb_control_area *c = &svm->vmcb->control;
+	struct posada_exit *x = &vcpu->exit;
+	u32 code = c->exit_code;
+
+	x->insn_len = 0;
+	x->nr_bytes = 0;
+	x->interrupted.kind = POSADA_EVENT_NONE;
+	if (unlikely(svm->iret_pending))
+		svm_iret_progress(vcpu);
+	if (unlikely(c->exit_int_info & SVM_EXITINTINFO_VALID))
+		svm_interrupted(vcpu);
+	svm->injected.kind = POSADA_EVENT_NONE;
+	svm->vmcb->control.event_inj = 0;
+
+	if (likely(code < SVM_NR_PLAIN)) {
+		const struct svm_row *row =
+			&svm_rows[array_index_nospec(code, SVM_NR_PLAIN)];
+
+		x->kind = row->kind;
+		x->insn = row->insn;
+		if (row->insn && boot_cpu_has(X86_FEATURE_NRIPS))
+			x->insn_len = c->next_rip - vcpu->regs.rip;
+		if (row->kind == POSADA_X_FAULT) {
+			x->fault.vector = row->vector;
+			x->fault.has_error = row->vector == X86_TRAP_GP;
+			x->fault.error = 0;
+		}
+		if (likely(row->kind != POSADA_X_NONE))
+			return;
+		if (code == SVM_EXIT_MSR) {
+			x->kind = POSADA_X_MSR;
+			x->msr.write = c->exit_info_1 & 1;
+			x->insn = x->msr.write ? POSADA_INSN_WRMSR :
+						 POSADA_INSN_RDMSR;
+			if (boot_cpu_has(X86_FEATURE_NRIPS))
+				x->insn_len = c->next_rip - vcpu->regs.rip;
+			return;
+		}
+	}
+	svm_decode_special(vcpu, code);
+}

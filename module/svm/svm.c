@@ -1,0 +1,977 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The SVM backend: what a host must have, the life of a CPU's and a vCPU's
+ * part, registers, and the entry. exit.c translates exits; enter.S switches.
+ *
+ * SVME is shared with KVM by manners: while kvm.ko is loaded, this backend
+ * sets EFER.SVME for the length of one entry, interrupts off, unless KVM has
+ * set it; KVM, which refuses a CPU with SVME set, never sees ours.
+ */
+#include <linux/cpu.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <asm/debugreg.h>
+#include <asm/desc.h>
+#include <asm/msr.h>
+#include <asm/nospec-branch.h>
+#include <asm/pkru.h>
+#include <asm/processor.h>
+#include <asm/spec-ctrl.h>
+#include "../compat.h"
+#include "../entry.h"
+#include "../pagetable.h"
+#include "svm.h"
+
+#define SVM_FEATURE_NP		BIT(0)	/* CPUID 0x8000000a EDX */
+#define SVM_PAUSE_COUNT		3000	/* PAUSEs before an exit */
+#define SVM_PAUSE_THRESHOLD	128	/* cycles that keep a loop a loop */
+#define SVM_DR7_ARMED		0xff	/* L0-3, G0-3 */
+#define SVM_MSRPM_ORDER		1	/* 8 KiB */
+#define SVM_IOPM_ORDER		2	/* 12 KiB, rounded up */
+
+static_assert(offsetof(struct svm_switch, vmcb) == SVM_SWITCH_VMCB);
+static_assert(offsetof(struct svm_switch, host) == SVM_SWITCH_HOST);
+static_assert(offsetof(struct svm_switch, guest_spec_ctrl) ==
+	      SVM_SWITCH_GUEST_SPEC);
+static_assert(offsetof(struct svm_switch, host_spec_ctrl) ==
+	      SVM_SWITCH_HOST_SPEC);
+static_assert(offsetof(struct svm_switch, flags) == SVM_SWITCH_FLAGS);
+static_assert(sizeof(struct vmcb_control_area) == 1024);
+static_assert(offsetof(struct vmcb, save.rax) == 0x5f8);
+static_assert(offsetof(struct vmcb, save.g_pat) == 0x668);
+
+DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
+
+static DEFINE_STATIC_KEY_FALSE(svm_polite);	/* kvm.ko is loaded */
+static u32 svm_max_asid;
+static void *svm_iopm;
+static void *svm_msrpm;			/* the allow list */
+static void *svm_msrpm_spec;		/* and SPEC_CTRL, PRED_CMD */
+
+/* MSRs that the CPU switches itself: the guest has them without exits. */
+static const u32 svm_direct_msrs[] = {
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
+	MSR_FS_BASE, MSR_GS_BASE,
+	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+};
+
+/* NPT entries are ordinary long-mode ones with the user bit set. */
+static struct posada_pt_format svm_npt = {
+	.levels_max = 5,
+	.present = BIT_ULL(0),
+	.write = BIT_ULL(1),
+	.no_exec = BIT_ULL(63),
+	.user = BIT_ULL(2),
+	.accessed = BIT_ULL(5),
+	.dirty = BIT_ULL(6),
+	.large = BIT_ULL(7),
+	.table = BIT_ULL(0) | BIT_ULL(1) | BIT_ULL(2) | BIT_ULL(5),
+	.address = GENMASK_ULL(51, 12),
+};
+
+/* ---- the host: probe, CPUs, KVM ---- */
+
+/* Clear both bits of @msr in the permission map: APM, "MSR Intercepts". */
+static void svm_allow_msr(u8 *map, u32 msr)
+{
+	u32 index = msr & 0x1fff;
+	u32 base = msr < 0x2000 ? 0 : msr < 0xc0010000 ? 0x800 : 0x1000;
+
+	map[base + index / 4] &= ~(3 << (index % 4 * 2));
+}
+
+static void svm_free_maps(void)
+{
+	free_pages((unsigned long)svm_iopm, SVM_IOPM_ORDER);
+	free_pages((unsigned long)svm_msrpm, SVM_MSRPM_ORDER);
+	free_pages((unsigned long)svm_msrpm_spec, SVM_MSRPM_ORDER);
+	svm_iopm = svm_msrpm = svm_msrpm_spec = NULL;
+}
+
+static __must_check int svm_alloc_maps(void)
+{
+	int i;
+
+	svm_iopm = (void *)__get_free_pages(GFP_KERNEL, SVM_IOPM_ORDER);
+	svm_msrpm = (void *)__get_free_pages(GFP_KERNEL, SVM_MSRPM_ORDER);
+	svm_msrpm_spec = (void *)__get_free_pages(GFP_KERNEL, SVM_MSRPM_ORDER);
+	if (!svm_iopm || !svm_msrpm || !svm_msrpm_spec) {
+		svm_free_maps();
+		return -ENOMEM;
+	}
+	memset(svm_iopm, 0xff, PAGE_SIZE << SVM_IOPM_ORDER);
+	memset(svm_msrpm, 0xff, PAGE_SIZE << SVM_MSRPM_ORDER);
+	for (i = 0; i < ARRAY_SIZE(svm_direct_msrs); i++)
+		svm_allow_msr(svm_msrpm, svm_direct_msrs[i]);
+	memcpy(svm_msrpm_spec, svm_msrpm, PAGE_SIZE << SVM_MSRPM_ORDER);
+	svm_allow_msr(svm_msrpm_spec, MSR_IA32_SPEC_CTRL);
+	svm_allow_msr(svm_msrpm_spec, MSR_IA32_PRED_CMD);
+	return 0;
+}
+
+static void svm_free_cpus(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct svm_cpu *c = per_cpu_ptr(&svm_cpus, cpu);
+
+		free_page((unsigned long)c->host);
+		if (c->hsave_pa)
+			free_page((unsigned long)__va(c->hsave_pa));
+		memset(c, 0, sizeof(*c));
+	}
+}
+
+static __must_check int svm_alloc_cpus(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct svm_cpu *c = per_cpu_ptr(&svm_cpus, cpu);
+		unsigned long hsave = get_zeroed_page(GFP_KERNEL);
+
+		c->host = (void *)get_zeroed_page(GFP_KERNEL);
+		c->hsave_pa = hsave ? __pa(hsave) : 0;
+		if (!c->host || !hsave) {
+			svm_free_cpus();
+			return -ENOMEM;
+		}
+		c->host_pa = __pa(c->host);
+		c->asid_gen = 1;
+		c->asid_next = 1;
+	}
+	return 0;
+}
+
+/* Irqoff. Let this CPU execute VMRUN. */
+static __always_inline void svm_enable(struct svm_cpu *cpu, u64 efer)
+{
+	native_wrmsrl(MSR_EFER, efer | EFER_SVME);
+	native_wrmsrl(MSR_VM_HSAVE_PA, cpu->hsave_pa);
+}
+
+static __always_inline void svm_disable(u64 efer)
+{
+	native_wrmsrl(MSR_VM_HSAVE_PA, 0);
+	native_wrmsrl(MSR_EFER, efer & ~(u64)EFER_SVME);
+}
+
+static __always_inline u64 svm_read_efer(void)
+{
+	return native_read_msr(MSR_EFER);
+}
+
+/* Is SVME on this CPU set by us? VM_HSAVE_PA tells whose it is. */
+static bool svm_owns_cpu(struct svm_cpu *cpu)
+{
+	return (svm_read_efer() & EFER_SVME) &&
+	       native_read_msr(MSR_VM_HSAVE_PA) == cpu->hsave_pa;
+}
+
+static void svm_ipi_taken(void *taken)
+{
+	if (svm_read_efer() & EFER_SVME)
+		atomic_inc(taken);
+}
+
+/* Does a hypervisor that is not KVM hold SVM on some CPU? */
+static bool svm_taken(void)
+{
+	atomic_t taken = ATOMIC_INIT(0);
+
+	on_each_cpu(svm_ipi_taken, &taken, 1);
+	return atomic_read(&taken);
+}
+
+static void svm_cpu_down(void)
+{
+	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
+
+	if (boot_cpu_has(X86_FEATURE_SVM) && svm_owns_cpu(cpu))
+		svm_disable(svm_read_efer());
+	/* What the TLB holds when it is back up, nobody knows. */
+	cpu->asid_gen++;
+	cpu->last = NULL;
+}
+
+static void svm_ipi_down(void *unused)
+{
+	svm_cpu_down();
+}
+
+/* A module came or went: share SVME with kvm.ko as long as it is there. */
+static int svm_module_event(struct notifier_block *nb, unsigned long action,
+			    void *data)
+{
+	struct module *mod = data;
+
+	if (strcmp(mod->name, "kvm"))
+		return NOTIFY_DONE;
+	if (action == MODULE_STATE_COMING) {
+		static_branch_enable(&svm_polite);
+		on_each_cpu(svm_ipi_down, NULL, 1);
+	} else if (action == MODULE_STATE_GOING) {
+		static_branch_disable(&svm_polite);
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block svm_module_nb = {
+	.notifier_call = svm_module_event,
+};
+
+/* Is kvm.ko there already? Its own export tells. */
+static bool svm_kvm_loaded(void)
+{
+	if (IS_BUILTIN(CONFIG_KVM))
+		return true;
+	if (!__symbol_get("kvm_get_kvm"))
+		return false;
+	__symbol_put("kvm_get_kvm");
+	return true;
+}
+
+static int svm_check(const char **why)
+{
+	u64 vm_cr;
+
+	if (cpuid_eax(0x80000000) < SVM_CPUID_FUNC ||
+	    !(cpuid_ecx(0x80000001) & BIT(X86_FEATURE_SVM & 31))) {
+		*why = "this CPU offers no AMD SVM";
+		return -ENODEV;
+	}
+	if (rdmsrl_safe(MSR_VM_CR, &vm_cr) ||
+	    (vm_cr & SVM_VM_CR_SVM_DIS_MASK)) {
+		*why = "SVM is disabled by the firmware: enable it in its setup";
+		return -EPERM;
+	}
+	if (!(cpuid_edx(SVM_CPUID_FUNC) & SVM_FEATURE_NP)) {
+		*why = "this CPU has SVM without nested paging (NPT)";
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static int svm_probe(const char **why)
+{
+	struct posada_backend *b = &posada_svm;
+	int r = svm_check(why);
+
+	if (r)
+		return r;
+	*why = "out of memory";
+	r = svm_alloc_maps();
+	if (r)
+		return r;
+	r = svm_alloc_cpus();
+	if (r) {
+		svm_free_maps();
+		return r;
+	}
+	svm_max_asid = cpuid_ebx(SVM_CPUID_FUNC) - 1;
+	b->pt_levels = pgtable_l5_enabled() ? 5 : 4;
+	b->features = POSADA_FEATURE_DIRTY_LOG;
+	if (boot_cpu_has(X86_FEATURE_NRIPS))
+		b->features |= POSADA_FEATURE_NEXT_RIP;
+	if (boot_cpu_has(X86_FEATURE_DECODEASSISTS))
+		b->features |= POSADA_FEATURE_DECODE_ASSIST;
+	if (boot_cpu_has(X86_FEATURE_PAUSEFILTER))
+		b->features |= POSADA_FEATURE_PAUSE_FILTER;
+	if (boot_cpu_has(X86_FEATURE_GBPAGES))
+		b->features |= POSADA_FEATURE_GIB_PAGES;
+	/* First the notifier, then the look, so that none slips between. */
+	register_module_notifier(&svm_module_nb);
+	if (svm_kvm_loaded()) {
+		static_branch_enable(&svm_polite);
+	} else if (svm_taken()) {
+		*why = "another hypervisor holds SVM: stop it first";
+		unregister_module_notifier(&svm_module_nb);
+		svm_free_cpus();
+		svm_free_maps();
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static void svm_unprobe(void)
+{
+	unregister_module_notifier(&svm_module_nb);
+	on_each_cpu(svm_ipi_down, NULL, 1);
+	svm_free_cpus();
+	svm_free_maps();
+}
+
+/* ---- a vCPU: creation, reset, load ---- */
+
+/* Always in force; APM volume 2, "Instruction Intercepts". */
+static const u8 svm_intercepts[] = {
+	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB,
+	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC,	/* an endless loop else */
+	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC,
+	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT,
+	INTERCEPT_RDPMC, INTERCEPT_CPUID, INTERCEPT_INVD, INTERCEPT_HLT,
+	INTERCEPT_INVLPGA, INTERCEPT_IOIO_PROT, INTERCEPT_MSR_PROT,
+	INTERCEPT_SHUTDOWN, INTERCEPT_VMRUN, INTERCEPT_VMMCALL,
+	INTERCEPT_VMLOAD, INTERCEPT_VMSAVE, INTERCEPT_STGI, INTERCEPT_CLGI,
+	INTERCEPT_SKINIT, INTERCEPT_WBINVD, INTERCEPT_MONITOR,
+	INTERCEPT_MWAIT, INTERCEPT_MWAIT_COND, INTERCEPT_XSETBV,
+	INTERCEPT_RDPRU, INTERCEPT_RSM, INTERCEPT_FERR_FREEZE,
+	INTERCEPT_INVLPGB, INTERCEPT_INVLPGB_ILLEGAL, INTERCEPT_MCOMMIT,
+	INTERCEPT_TLBSYNC,
+};
+
+static void svm_intercept_dr(struct svm_vcpu *svm, bool on)
+{
+	svm->vmcb->control.intercepts[INTERCEPT_DR] = on ? 0x00ff00ff : 0;
+	svm->vmcb->control.clean &= ~SVM_CLEAN_INTERCEPTS;
+}
+
+static void svm_init_control(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control_area *c = &svm->vmcb->control;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(svm_intercepts); i++)
+		svm_intercept(svm, svm_intercepts[i], true);
+	svm_intercept_dr(svm, true);
+	if (boot_cpu_has(X86_FEATURE_PAUSEFILTER)) {
+		svm_intercept(svm, INTERCEPT_PAUSE, true);
+		c->pause_filter_count = SVM_PAUSE_COUNT;
+		if (boot_cpu_has(X86_FEATURE_PFTHRESHOLD))
+			c->pause_filter_thresh = SVM_PAUSE_THRESHOLD;
+	}
+	c->iopm_base_pa = __pa(svm_iopm);
+	c->msrpm_base_pa = __pa(svm_msrpm);
+	c->int_ctl = V_INTR_MASKING_MASK;
+	c->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
+	c->nested_cr3 = vcpu->vm->mmu.root;
+}
+
+static int svm_vcpu_init(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = kzalloc(sizeof(*svm), GFP_KERNEL_ACCOUNT);
+
+	if (!svm)
+		return -ENOMEM;
+	svm->vmcb = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!svm->vmcb) {
+		kfree(svm);
+		return -ENOMEM;
+	}
+	svm->sw.vmcb = __pa(svm->vmcb);
+	svm->asid_cpu = -1;
+	vcpu->arch = svm;
+	svm_init_control(vcpu);
+	return 0;
+}
+
+static void svm_vcpu_free(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	int cpu;
+
+	/* Its page may be the next vCPU's: that one needs its own IBPB. */
+	for_each_possible_cpu(cpu)
+		cmpxchg(&per_cpu_ptr(&svm_cpus, cpu)->last, svm->vmcb, NULL);
+	free_page((unsigned long)svm->vmcb);
+	kfree(svm);
+	vcpu->arch = NULL;
+}
+
+static const struct vmcb_seg svm_reset_data = {
+	.attrib = POSADA_SEG_P | POSADA_SEG_S | 3, .limit = 0xffff,
+};
+
+/* APM volume 2, "Processor Initialization State". */
+static void svm_vcpu_reset(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_save_area *s = &svm->vmcb->save;
+
+	memset(s, 0, sizeof(*s));
+	s->es = s->ss = s->ds = s->fs = s->gs = svm_reset_data;
+	s->cs = (struct vmcb_seg){ .selector = 0xf000, .base = 0xffff0000,
+		.attrib = POSADA_SEG_P | POSADA_SEG_S | 0xb, .limit = 0xffff };
+	s->gdtr.limit = s->idtr.limit = 0xffff;
+	s->ldtr = (struct vmcb_seg){ .attrib = POSADA_SEG_P | 2,
+				     .limit = 0xffff };
+	s->tr = (struct vmcb_seg){ .attrib = POSADA_SEG_P | 0xb,
+				   .limit = 0xffff };
+	s->cr0 = X86_CR0_NW | X86_CR0_CD | X86_CR0_ET;
+	s->efer = EFER_SVME;
+	s->dr6 = DR6_RESERVED;
+	s->dr7 = DR7_FIXED_1;
+	s->g_pat = 0x0007040600070406ULL;
+	memset(svm->dr, 0, sizeof(svm->dr));
+	svm->nmi_masked = svm->iret_pending = svm->nmi_step = false;
+	svm_intercept(svm, INTERCEPT_IRET, false);
+	svm_window(vcpu, 0);
+	svm->vmcb->control.event_inj = 0;
+	svm->vmcb->control.clean = 0;
+}
+
+/* Keep FS, GS, TR, LDTR and the syscall MSRs of the host for the way back. */
+static __always_inline void svm_save_host(struct svm_cpu *cpu)
+{
+	asm volatile("vmsave %0" : : "a" (cpu->host_pa) : "memory");
+}
+
+static void svm_load(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
+	unsigned long flags;
+
+	if (!static_branch_unlikely(&svm_polite)) {
+		local_irq_save(flags);
+		if (!svm_owns_cpu(cpu)) {
+			svm_enable(cpu, svm_read_efer());
+			cpu->asid_gen++;
+		}
+		svm_save_host(cpu);
+		local_irq_restore(flags);
+	} else {
+		/* KVM may have used any ASID here since. */
+		svm->asid_gen = 0;
+	}
+	svm->sw.host = cpu->host_pa;
+	if (svm->asid_cpu != smp_processor_id()) {
+		svm->asid_cpu = smp_processor_id();
+		svm->asid_gen = 0;
+		svm->vmcb->control.clean = 0;
+	}
+	if (cpu->last != svm->vmcb) {
+		cpu->last = svm->vmcb;
+		indirect_branch_prediction_barrier();
+	}
+}
+
+static void svm_put(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	/* Ask again, lest a guest that once used them pays on each entry. */
+	if (svm->dr_loaded && !(vcpu->debug.flags & POSADA_DEBUG_HARDWARE) &&
+	    !(svm->vmcb->save.dr7 & SVM_DR7_ARMED)) {
+		svm->dr_loaded = false;
+		svm_intercept_dr(svm, true);
+	}
+}
+
+/* ---- the entry ---- */
+
+/*
+ * Give the vCPU an address-space id that no other translation on this CPU is
+ * tagged with. Out of ids, or beside KVM whose ids nobody knows: flush all.
+ */
+static void svm_new_asid(struct svm_vcpu *svm, struct svm_cpu *cpu)
+{
+	struct vmcb_control_area *c = &svm->vmcb->control;
+
+	if (static_branch_unlikely(&svm_polite)) {
+		cpu->asid_next = svm_max_asid;
+		c->tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
+	} else if (cpu->asid_next > svm_max_asid) {
+		cpu->asid_gen++;
+		cpu->asid_next = 1;
+		c->tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
+	}
+	svm->asid_gen = cpu->asid_gen;
+	c->asid = cpu->asid_next++;
+	c->clean &= ~SVM_CLEAN_ASID;
+}
+
+static void svm_flush_tlb(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (boot_cpu_has(X86_FEATURE_FLUSHBYASID))
+		svm->vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ASID;
+	else
+		svm->asid_gen = 0;
+}
+
+static __always_inline void svm_commit(struct posada_vcpu *vcpu)
+{
+	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+
+	vmcb->save.rax = vcpu->regs.gpr[POSADA_RAX];
+	vmcb->save.rsp = vcpu->regs.gpr[POSADA_RSP];
+	vmcb->save.rip = vcpu->regs.rip;
+	vmcb->save.rflags = vcpu->regs.rflags;
+	vmcb->control.int_state = !!vcpu->shadow;
+	if (vcpu->cr8 != (vmcb->control.int_ctl & V_TPR_MASK)) {
+		vmcb->control.int_ctl &= ~V_TPR_MASK;
+		vmcb->control.int_ctl |= vcpu->cr8;
+		vmcb->control.clean &= ~SVM_CLEAN_INTR;
+	}
+}
+
+static __always_inline void svm_collect(struct posada_vcpu *vcpu)
+{
+	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+
+	vcpu->regs.gpr[POSADA_RAX] = vmcb->save.rax;
+	vcpu->regs.gpr[POSADA_RSP] = vmcb->save.rsp;
+	vcpu->regs.rip = vmcb->save.rip;
+	vcpu->regs.rflags = vmcb->save.rflags;
+	vcpu->shadow = 0;
+	/* With interrupts off only MOV SS can have made a shadow. */
+	if (vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK)
+		vcpu->shadow = vmcb->save.rflags & X86_EFLAGS_IF ?
+			       POSADA_SHADOW_STI : POSADA_SHADOW_MOV_SS;
+	vcpu->cr8 = vmcb->control.int_ctl & V_TPR_MASK;
+	vcpu->cpl = vmcb->save.cpl;
+	vcpu->long64 = (vmcb->save.efer & EFER_LMA) &&
+		       (vmcb->save.cs.attrib & POSADA_SEG_L);
+	vmcb->control.clean = SVM_CLEAN_ALL;
+	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
+}
+
+static const u64 *svm_hardware_dr(struct posada_vcpu *vcpu)
+{
+	return vcpu->debug.flags & POSADA_DEBUG_HARDWARE ?
+	       vcpu->debug.dr : to_svm(vcpu)->dr;
+}
+
+/* DR0-3 are the guest's only while it uses them. */
+static void svm_load_guest_dr(struct posada_vcpu *vcpu)
+{
+	const u64 *dr = svm_hardware_dr(vcpu);
+
+	if (hw_breakpoint_active())
+		set_debugreg(0UL, 7);
+	set_debugreg(dr[0], 0);
+	set_debugreg(dr[1], 1);
+	set_debugreg(dr[2], 2);
+	set_debugreg(dr[3], 3);
+}
+
+static void svm_save_guest_dr(struct svm_vcpu *svm)
+{
+	unsigned long dr;
+
+	get_debugreg(dr, 0);
+	svm->dr[0] = dr;
+	get_debugreg(dr, 1);
+	svm->dr[1] = dr;
+	get_debugreg(dr, 2);
+	svm->dr[2] = dr;
+	get_debugreg(dr, 3);
+	svm->dr[3] = dr;
+}
+
+/* The spec-ctrl values of both sides, where they may differ. */
+static __always_inline void svm_spec_ctrl(struct svm_vcpu *svm)
+{
+	if (svm->sw.flags & SVM_SWITCH_SPEC_CTRL)
+		svm->sw.host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
+}
+
+static __always_inline void svm_borrow(struct svm_cpu *cpu)
+{
+	u64 efer = svm_read_efer();
+
+	cpu->borrowed = !(efer & EFER_SVME);
+	if (cpu->borrowed)
+		svm_enable(cpu, efer);
+	svm_save_host(cpu);
+}
+
+static __always_inline void svm_return(struct svm_cpu *cpu)
+{
+	if (cpu->borrowed)
+		svm_disable(svm_read_efer());
+	cpu->borrowed = false;
+}
+
+/*
+ * GIF is clear from before the host's segments go until they are back: not
+ * even an NMI may see the guest's GS.
+ */
+static noinstr void svm_enter_guest(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = vcpu->arch;
+
+	posada_context_enter();
+	asm volatile("clgi" : : : "memory");
+	svm_switch(&svm->sw, vcpu->regs.gpr);
+	asm volatile("stgi" : : : "memory");
+	posada_context_exit();
+}
+
+static void svm_enter(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
+	bool polite = static_branch_unlikely(&svm_polite);
+
+	if (unlikely(svm->asid_gen != cpu->asid_gen))
+		svm_new_asid(svm, cpu);
+	svm_commit(vcpu);
+	svm_spec_ctrl(svm);
+	if (unlikely(svm->dr_loaded))
+		svm_load_guest_dr(vcpu);
+	if (polite)
+		svm_borrow(cpu);
+
+	svm_enter_guest(vcpu);
+
+	if (polite)
+		svm_return(cpu);
+	svm_collect(vcpu);
+	if (unlikely(svm->dr_loaded)) {
+		if (!(vcpu->debug.flags & POSADA_DEBUG_HARDWARE))
+			svm_save_guest_dr(svm);
+	}
+	/* The exit left DR7 disabled, and DR6 as the guest had it. */
+	if (unlikely(hw_breakpoint_active()))
+		hw_breakpoint_restore();
+	if (unlikely(svm->vmcb->save.dr6 != DR6_RESERVED))
+		set_debugreg(DR6_RESERVED, 6);
+	/* An intercepted machine check is still the host's to handle. */
+	if (unlikely(svm->vmcb->control.exit_code ==
+		     SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
+		asm volatile("int $18");
+}
+
+void svm_load_dregs(struct svm_vcpu *svm)
+{
+	svm->dr_loaded = true;
+	svm_intercept_dr(svm, false);
+}
+
+/* ---- events ---- */
+
+static void svm_inject(struct posada_vcpu *vcpu, const struct posada_event *ev)
+{
+	static const u32 type[] = {
+		[POSADA_EVENT_INTERRUPT] = SVM_EVTINJ_TYPE_INTR,
+		[POSADA_EVENT_NMI] = SVM_EVTINJ_TYPE_NMI,
+		[POSADA_EVENT_EXCEPTION] = SVM_EVTINJ_TYPE_EXEPT,
+	};
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb *vmcb = svm->vmcb;
+
+	vmcb->control.event_inj = SVM_EVTINJ_VALID | type[ev->kind] |
+		(ev->has_error ? SVM_EVTINJ_VALID_ERR : 0) | ev->vector;
+	vmcb->control.event_inj_err = ev->error;
+	svm->injected = *ev;
+	if (ev->kind == POSADA_EVENT_NMI) {
+		svm->nmi_masked = true;
+		svm_intercept(svm, INTERCEPT_IRET, true);
+	} else if (ev->kind == POSADA_EVENT_EXCEPTION) {
+		if (ev->vector == X86_TRAP_PF) {
+			vmcb->save.cr2 = ev->payload;
+			vmcb->control.clean &= ~SVM_CLEAN_CR2;
+		} else if (ev->vector == X86_TRAP_DB) {
+			vmcb->save.dr6 |= ev->payload;
+			vmcb->save.dr7 &= ~DR7_GD;
+			vmcb->control.clean &= ~SVM_CLEAN_DR;
+		}
+	}
+}
+
+/*
+ * An interrupt window is a virtual interrupt that only makes an exit. An NMI
+ * window is the end of the IRET: stepped over, once the IRET was seen.
+ */
+void svm_window(struct posada_vcpu *vcpu, u32 windows)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control_area *c = &svm->vmcb->control;
+
+	c->int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
+	if (windows & POSADA_WINDOW_IRQ)
+		c->int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK;
+	c->int_vector = 0;
+	c->clean &= ~SVM_CLEAN_INTR;
+	svm_intercept(svm, INTERCEPT_VINTR, windows & POSADA_WINDOW_IRQ);
+	if ((windows & POSADA_WINDOW_NMI) && !svm->nmi_step &&
+	    (svm->iret_pending || !svm->nmi_masked)) {
+		svm->nmi_step = true;
+		svm->iret_rip = vcpu->regs.rip;
+		svm->step_flags = vcpu->regs.rflags;
+		vcpu->regs.rflags |= X86_EFLAGS_TF | X86_EFLAGS_RF;
+	}
+}
+
+static bool svm_nmi_masked(struct posada_vcpu *vcpu)
+{
+	return to_svm(vcpu)->nmi_masked;
+}
+
+static void svm_set_nmi_masked(struct posada_vcpu *vcpu, bool masked)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->nmi_masked = masked;
+	svm->iret_pending = false;
+	svm_intercept(svm, INTERCEPT_IRET, masked);
+}
+
+/* ---- registers ---- */
+
+static struct vmcb_seg *svm_seg(struct vmcb *vmcb, int seg)
+{
+	struct vmcb_save_area *s = &vmcb->save;
+	struct vmcb_seg *const segs[] = {
+		[POSADA_ES] = &s->es, [POSADA_CS] = &s->cs,
+		[POSADA_SS] = &s->ss, [POSADA_DS] = &s->ds,
+		[POSADA_FS] = &s->fs, [POSADA_GS] = &s->gs,
+		[POSADA_LDTR] = &s->ldtr, [POSADA_TR] = &s->tr,
+	};
+
+	return segs[seg];
+}
+
+#define SVM_SEG_ATTR	0x0fff
+
+static void svm_get_seg(const struct vmcb_seg *v, struct posada_segment *s)
+{
+	s->base = v->base;
+	s->limit = v->limit;
+	s->selector = v->selector;
+	s->attr = v->attrib & SVM_SEG_ATTR;
+	if (!(v->attrib & POSADA_SEG_P))
+		s->attr |= POSADA_SEG_UNUSABLE;
+}
+
+static void svm_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
+{
+	const struct vmcb_save_area *v = &to_svm(vcpu)->vmcb->save;
+	int i;
+
+	memset(s, 0, sizeof(*s));
+	for (i = 0; i < POSADA_NR_SEGS; i++)
+		svm_get_seg(svm_seg(to_svm(vcpu)->vmcb, i), &s->seg[i]);
+	/* SVM keeps the CPL apart; elsewhere it is SS.DPL. */
+	s->seg[POSADA_SS].attr &= ~POSADA_SEG_DPL;
+	s->seg[POSADA_SS].attr |= v->cpl << POSADA_SEG_DPL_SHIFT;
+	s->gdt.base = v->gdtr.base;
+	s->gdt.limit = v->gdtr.limit;
+	s->idt.base = v->idtr.base;
+	s->idt.limit = v->idtr.limit;
+	s->cr0 = v->cr0;
+	s->cr2 = v->cr2;
+	s->cr3 = v->cr3;
+	s->cr4 = v->cr4;
+	s->cr8 = vcpu->cr8;
+	s->efer = v->efer & ~(u64)EFER_SVME;
+	s->cpl = v->cpl;
+}
+
+static void svm_set_sregs(struct posada_vcpu *vcpu,
+			  const struct posada_sregs *s)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_save_area *v = &svm->vmcb->save;
+	int i;
+
+	for (i = 0; i < POSADA_NR_SEGS; i++) {
+		struct vmcb_seg *seg = svm_seg(svm->vmcb, i);
+
+		seg->base = s->seg[i].base;
+		seg->limit = s->seg[i].limit;
+		seg->selector = s->seg[i].selector;
+		seg->attrib = s->seg[i].attr & SVM_SEG_ATTR;
+		if (s->seg[i].attr & POSADA_SEG_UNUSABLE)
+			seg->attrib &= ~POSADA_SEG_P;
+	}
+	v->cpl = s->cpl;
+	v->gdtr.base = s->gdt.base;
+	v->gdtr.limit = s->gdt.limit;
+	v->idtr.base = s->idt.base;
+	v->idtr.limit = s->idt.limit;
+	v->cr0 = s->cr0;
+	v->cr2 = s->cr2;
+	v->cr3 = s->cr3;
+	v->cr4 = s->cr4;
+	v->efer = s->efer | EFER_SVME;
+	vcpu->cpl = s->cpl;
+	svm->vmcb->control.clean &= ~(SVM_CLEAN_CR | SVM_CLEAN_DT |
+				      SVM_CLEAN_SEG | SVM_CLEAN_CR2);
+	/* Paging may mean something else now; translations may not survive. */
+	svm_flush_tlb(vcpu);
+}
+
+static void svm_get_paging(struct posada_vcpu *vcpu, struct posada_paging *pg)
+{
+	const struct vmcb_save_area *v = &to_svm(vcpu)->vmcb->save;
+
+	pg->cr0 = v->cr0;
+	pg->cr3 = v->cr3;
+	pg->cr4 = v->cr4;
+	pg->efer = v->efer & ~(u64)EFER_SVME;
+	pg->rflags = vcpu->regs.rflags;
+	pg->cs_base = v->cs.base;
+	pg->pkru = vcpu->pkru;
+	pg->cpl = v->cpl;
+	pg->cs_l = v->cs.attrib & POSADA_SEG_L;
+	pg->cs_db = v->cs.attrib & POSADA_SEG_DB;
+}
+
+static void svm_get_dregs(struct posada_vcpu *vcpu, struct posada_dregs *d)
+{
+	const struct svm_vcpu *svm = to_svm(vcpu);
+
+	memcpy(d->dr, svm->dr, sizeof(d->dr));
+	d->dr6 = svm->vmcb->save.dr6;
+	d->dr7 = svm->vmcb->save.dr7;
+}
+
+static void svm_set_dregs(struct posada_vcpu *vcpu,
+			  const struct posada_dregs *d)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	memcpy(svm->dr, d->dr, sizeof(d->dr));
+	svm->vmcb->save.dr6 = d->dr6;
+	svm->vmcb->save.dr7 = d->dr7;
+	svm->vmcb->control.clean &= ~SVM_CLEAN_DR;
+	/* Armed breakpoints must be in the CPU, asked for or not. */
+	if (d->dr7 & SVM_DR7_ARMED)
+		svm_load_dregs(svm);
+}
+
+static void svm_update_debug(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_BP,
+		      vcpu->debug.flags & POSADA_DEBUG_BREAK);
+	svm->vmcb->save.dr7 = DR7_FIXED_1;
+	if (vcpu->debug.flags & POSADA_DEBUG_HARDWARE) {
+		svm->vmcb->save.dr7 |= vcpu->debug.dr7;
+		svm_load_dregs(svm);
+	}
+	svm->vmcb->control.clean &= ~SVM_CLEAN_DR;
+}
+
+/* Where the VMCB keeps an MSR, or NULL. */
+static u64 *svm_msr(struct vmcb *vmcb, u32 index)
+{
+	struct vmcb_save_area *s = &vmcb->save;
+
+	switch (index) {
+	case MSR_STAR:			return &s->star;
+	case MSR_LSTAR:			return &s->lstar;
+	case MSR_CSTAR:			return &s->cstar;
+	case MSR_SYSCALL_MASK:		return &s->sfmask;
+	case MSR_KERNEL_GS_BASE:	return &s->kernel_gs_base;
+	case MSR_FS_BASE:		return &s->fs.base;
+	case MSR_GS_BASE:		return &s->gs.base;
+	case MSR_IA32_SYSENTER_CS:	return &s->sysenter_cs;
+	case MSR_IA32_SYSENTER_ESP:	return &s->sysenter_esp;
+	case MSR_IA32_SYSENTER_EIP:	return &s->sysenter_eip;
+	case MSR_IA32_CR_PAT:		return &s->g_pat;
+	}
+	return NULL;
+}
+
+/* The guest uses SPEC_CTRL or PRED_CMD: no more exits for them. */
+void svm_spec_ctrl_passthrough(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->vmcb->control.msrpm_base_pa = __pa(svm_msrpm_spec);
+	svm->vmcb->control.clean &= ~SVM_CLEAN_PERM;
+	/* With V_SPEC_CTRL the CPU keeps both sides apart by itself. */
+	if (!boot_cpu_has(X86_FEATURE_V_SPEC_CTRL))
+		svm->sw.flags |= SVM_SWITCH_SPEC_CTRL;
+}
+
+static int svm_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u64 *field = svm_msr(svm->vmcb, index);
+
+	if (field) {
+		*value = *field;
+		return 0;
+	}
+	if (index != MSR_IA32_SPEC_CTRL ||
+	    !boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
+		return -ENOENT;
+	*value = boot_cpu_has(X86_FEATURE_V_SPEC_CTRL) ?
+		 svm->vmcb->save.spec_ctrl : svm->sw.guest_spec_ctrl;
+	return 0;
+}
+
+static int svm_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u64 *field = svm_msr(svm->vmcb, index);
+
+	if (field) {
+		*field = value;
+		svm->vmcb->control.clean &= ~(SVM_CLEAN_NPT | SVM_CLEAN_SEG);
+		return 0;
+	}
+	if (index == MSR_IA32_PRED_CMD && boot_cpu_has(X86_FEATURE_USE_IBPB)) {
+		if (value)
+			wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+		svm_spec_ctrl_passthrough(vcpu);
+		return 0;
+	}
+	if (index != MSR_IA32_SPEC_CTRL ||
+	    !boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
+		return -ENOENT;
+	if (boot_cpu_has(X86_FEATURE_V_SPEC_CTRL))
+		svm->vmcb->save.spec_ctrl = value;
+	else
+		svm->sw.guest_spec_ctrl = value;
+	if (value)
+		svm_spec_ctrl_passthrough(vcpu);
+	return 0;
+}
+
+static void svm_set_tsc_offset(struct posada_vcpu *vcpu, u64 offset)
+{
+	struct vmcb_control_area *c = &to_svm(vcpu)->vmcb->control;
+
+	c->tsc_offset = offset;
+	c->clean &= ~SVM_CLEAN_INTERCEPTS;
+}
+
+static void svm_hypercall_page(u8 *page)
+{
+	static const u8 call[] = { 0x0f, 0x01, 0xd9, 0xc3 }; /* VMMCALL; RET */
+
+	memset(page, 0xcc, PAGE_SIZE);
+	memcpy(page, call, sizeof(call));
+}
+
+struct posada_backend posada_svm = {
+	.name = "svm",
+	.id = POSADA_BACKEND_SVM,
+	.format = &svm_npt,
+	.probe = svm_probe,
+	.unprobe = svm_unprobe,
+	.cpu_down = svm_cpu_down,
+	.vcpu_init = svm_vcpu_init,
+	.vcpu_free = svm_vcpu_free,
+	.vcpu_reset = svm_vcpu_reset,
+	.load = svm_load,
+	.put = svm_put,
+	.enter = svm_enter,
+	.decode = svm_decode,
+	.inject = svm_inject,
+	.window = svm_window,
+	.nmi_masked = svm_nmi_masked,
+	.set_nmi_masked = svm_set_nmi_masked,
+	.get_sregs = svm_get_sregs,
+	.set_sregs = svm_set_sregs,
+	.get_paging = svm_get_paging,
+	.get_dregs = svm_get_dregs,
+	.set_dregs = svm_set_dregs,
+	.update_debug = svm_update_debug,
+	.get_msr = svm_get_msr,
+	.set_msr = svm_set_msr,
+	.set_tsc_offset = svm_set_tsc_offset,
+	.flush_tlb = svm_flush_tlb,
+	.hypercall_page = svm_hypercall_page,
+};
