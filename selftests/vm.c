@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: GPL-2.0
+/* VMs and vCPUs for the tests: see vm.h. */
+#include <fcntl.h>
+#include <link.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "vm.h"
+
+int px(int fd, unsigned int nr, const void *arg)
+{
+	int rc = ioctl(fd, nr, arg);
+
+	return rc < 0 ? -errno : rc;
+}
+
+int sys_open(void)
+{
+	int fd = open("/dev/posada", O_RDWR | O_CLOEXEC);
+
+	ASSERT_GE(fd, 0);
+	return fd;
+}
+
+struct posada_info sys_info(int sys)
+{
+	struct posada_info info = { .size = sizeof(info) };
+
+	ASSERT_EQ(px(sys, POSADA_INFO, &info), 0);
+	return info;
+}
+
+void *map_anon(u64 bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_TRUE(p != MAP_FAILED);
+	return p;
+}
+
+void slot_set(struct vm *vm, u32 slot, u64 gpa, void *hva, u64 bytes, u32 flags)
+{
+	struct posada_slot s = {
+		.size = sizeof(s), .flags = flags, .slot = slot,
+		.gpa = gpa, .bytes = bytes, .hva = (u64)hva,
+	};
+
+	ASSERT_EQ(px(vm->fd, POSADA_SLOT_SET, &s), 0);
+}
+
+struct vm *vm_empty(u32 flags)
+{
+	struct posada_vm_create c = {
+		.size = sizeof(c), .flags = flags, .backend = test_backend,
+	};
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	ASSERT_TRUE(vm);
+	vm->sys = sys_open();
+	vm->fd = px(vm->sys, POSADA_VM_CREATE, &c);
+	ASSERT_GE(vm->fd, 0);
+	return vm;
+}
+
+void *gpa_ptr(struct vm *vm, u64 gpa)
+{
+	ASSERT_TRUE(gpa < vm->bytes);
+	return vm->mem + gpa;
+}
+
+static int copy_segment(struct dl_phdr_info *info, size_t size, void *data)
+{
+	struct vm *vm = data;
+	int i;
+
+	(void)size;
+	if (info->dlpi_addr)	/* the vDSO */
+		return 0;
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+
+		if (p->p_type != PT_LOAD || p->p_vaddr + p->p_memsz > vm->bytes)
+			continue;
+		memcpy(vm->mem + p->p_vaddr, (void *)p->p_vaddr, p->p_memsz);
+	}
+	return 0;
+}
+
+static void build_page_tables(struct vm *vm)
+{
+	u64 *pml4 = gpa_ptr(vm, G_PML4), *pdpt = gpa_ptr(vm, G_PDPT);
+	u64 *pd = gpa_ptr(vm, G_PD);
+	u64 i;
+
+	pml4[0] = G_PDPT | 0x27;		/* P W U A */
+	for (i = 0; i < 4; i++)
+		pdpt[i] = (G_PD + i * 4096) | 0x27;
+	for (i = 0; i < 4 * 512; i++)
+		pd[i] = i << 21 | 0xe7;		/* P W U A D PS */
+}
+
+static void build_descriptors(struct vm *vm)
+{
+	static const u64 gdt[] = {
+		[G_CODE64 / 8]	= 0x00af9b000000ffff,
+		[G_DATA / 8]	= 0x00cf93000000ffff,
+		[G_UCODE32 / 8]	= 0x00cffb000000ffff,
+		[G_UDATA / 8]	= 0x00cff3000000ffff,
+		[G_UCODE64 / 8]	= 0x00affb000000ffff,
+		[G_CODE32 / 8]	= 0x00cf9b000000ffff,
+		[G_CODE16 / 8]	= 0x00009b000000ffff,
+		[G_DATA16 / 8]	= 0x000093000000ffff,
+	};
+	u64 *table = gpa_ptr(vm, G_GDT), *idt = gpa_ptr(vm, G_IDT);
+	u64 i, base;
+
+	memcpy(table, gdt, sizeof(gdt));
+	for (i = 0; i < POSADA_MAX_VCPUS; i++) {
+		base = G_TSS + i * 128;
+		table[G_TSS_SEL(i) / 8] = 0x0000890000000067 | base << 16;
+		/* RSP0: the lower half of the stack. */
+		*(u64 *)gpa_ptr(vm, base + 4) = G_STACKS + i * G_STACK + G_STACK / 2;
+	}
+	for (i = 0; i < 256; i++) {
+		base = (u64)g_idt_stubs + i * 16;
+		/* DPL 3, so that INT n works from anywhere. */
+		idt[2 * i] = (base & 0xffff) | (u64)G_CODE64 << 16 | 0xeeULL << 40 |
+			     (base & 0xffff0000) << 32;
+		idt[2 * i + 1] = base >> 32;
+	}
+}
+
+struct vm *vm_new_flags(u32 vcpus, u32 flags)
+{
+	struct vm *vm = vm_empty(flags);
+	u32 i;
+
+	vm->bytes = G_MEM_BYTES;
+	vm->mem = map_anon(vm->bytes);
+	dl_iterate_phdr(copy_segment, vm);
+	build_page_tables(vm);
+	build_descriptors(vm);
+	slot_set(vm, 0, 0, vm->mem, vm->bytes, 0);
+	for (i = 0; i < vcpus; i++)
+		vcpu_add(vm, i);
+	return vm;
+}
+
+struct vm *vm_new(u32 vcpus)
+{
+	return vm_new_flags(vcpus, 0);
+}
+
+struct vcpu *vcpu_add(struct vm *vm, u32 id)
+{
+	struct posada_vcpu_create c = { .size = sizeof(c), .id = id };
+	struct vcpu *v = calloc(1, sizeof(*v));
+
+	ASSERT_TRUE(v);
+	v->vm = vm;
+	v->id = id;
+	v->fd = px(vm->fd, POSADA_VCPU_CREATE, &c);
+	ASSERT_GE(v->fd, 0);
+	v->run = mmap(NULL, POSADA_RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	ASSERT_TRUE(v->run != MAP_FAILED);
+	v->run->wanted = POSADA_GROUP_ALL;
+	vm->vcpu[id] = v;
+	return v;
+}
+
+void vcpu_close(struct vcpu *v)
+{
+	munmap(v->run, POSADA_RUN_BYTES);
+	close(v->fd);
+	v->vm->vcpu[v->id] = NULL;
+	free(v);
+}
+
+void vm_free(struct vm *vm)
+{
+	u32 i;
+
+	for (i = 0; i < POSADA_MAX_VCPUS; i++)
+		if (vm->vcpu[i])
+			vcpu_close(vm->vcpu[i]);
+	close(vm->fd);
+	close(vm->sys);
+	if (vm->mem)
+		munmap(vm->mem, vm->bytes);
+	free(vm);
+}
+
+static struct posada_segment segment(u16 selector, u16 attr, u64 base, u32 limit)
+{
+	return (struct posada_segment){ base, limit, selector, attr };
+}
+
+void fill_sregs64(struct vcpu *v, struct posada_sregs *s)
+{
+	struct posada_segment data = segment(G_DATA, 0xc93, 0, ~0U);
+
+	memset(s, 0, sizeof(*s));
+	s->seg[POSADA_CS] = segment(G_CODE64, 0xa9b, 0, ~0U);
+	s->seg[POSADA_DS] = s->seg[POSADA_ES] = s->seg[POSADA_SS] = data;
+	s->seg[POSADA_FS] = s->seg[POSADA_GS] = data;
+	s->seg[POSADA_LDTR] = segment(0, 0x82, 0, 0xffff);
+	s->seg[POSADA_TR] = segment(G_TSS_SEL(v->id), 0x8b, G_TSS + v->id * 128, 0x67);
+	s->gdt = (struct posada_table){ .base = G_GDT, .limit = 0xfff };
+	s->idt = (struct posada_table){ .base = G_IDT, .limit = 0xfff };
+	s->cr0 = 0x80010033;
+	s->cr3 = G_PML4;
+	s->cr4 = 0x620;
+	s->efer = 0xd01;
+}
+
+/* Only the bootstrap processor runs by itself. */
+static void wake_ap(struct vcpu *v)
+{
+	if (v->id)
+		vcpu_set_mp(v, POSADA_MP_RUNNABLE);
+}
+
+void vcpu_start_at(struct vcpu *v, u64 rip, u64 arg)
+{
+	u64 stack = G_STACKS + v->id * G_STACK;
+	struct g_cpu *c = gpa_ptr(v->vm, stack);
+	u64 *top = gpa_ptr(v->vm, stack + G_STACK - 8);
+	struct posada_regs *r = &v->run->regs;
+
+	memset(c, 0, sizeof(*c));
+	c->id = v->id;
+	c->vector = -1;
+	*top = (u64)g_return;
+	memset(r, 0, sizeof(*r));
+	r->rip = rip;
+	r->rflags = 2;
+	r->gpr[POSADA_RDI] = arg;
+	r->gpr[POSADA_RSP] = stack + G_STACK - 8;
+	fill_sregs64(v, &v->run->sregs);
+	v->run->dirty |= POSADA_GROUP_REGS | POSADA_GROUP_SREGS;
+	wake_ap(v);
+}
+
+void vcpu_start_real(struct vcpu *v, u16 ip)
+{
+	struct posada_sregs *s = &v->run->sregs;
+	struct posada_regs *r = &v->run->regs;
+	int i;
+
+	memset(r, 0, sizeof(*r));
+	memset(s, 0, sizeof(*s));
+	for (i = POSADA_ES; i <= POSADA_GS; i++)
+		s->seg[i] = segment(0, 0x93, 0, 0xffff);
+	s->seg[POSADA_CS].attr = 0x9b;
+	s->seg[POSADA_LDTR] = segment(0, 0x82, 0, 0xffff);
+	s->seg[POSADA_TR] = segment(0, 0x8b, 0, 0xffff);
+	s->gdt.limit = s->idt.limit = 0xffff;
+	s->cr0 = 0x10;
+	r->rip = ip;
+	r->rflags = 2;
+	r->gpr[POSADA_RSP] = 0x7000;
+	v->run->dirty |= POSADA_GROUP_REGS | POSADA_GROUP_SREGS;
+	wake_ap(v);
+}
+
+void vcpu_start_prot32(struct vcpu *v, u32 eip)
+{
+	struct posada_sregs *s = &v->run->sregs;
+
+	vcpu_start_at(v, eip, 0);
+	s->seg[POSADA_CS] = segment(G_CODE32, 0xc9b, 0, ~0U);
+	s->cr0 = 0x33;
+	s->cr3 = 0;
+	s->cr4 = 0;
+	s->efer = 0;
+}
+
+int vcpu_run(struct vcpu *v)
+{
+	return px(v->fd, POSADA_RUN, NULL);
+}
+
+const char *exit_name(u32 reason)
+{
+	static const char *const names[] = {
+		"none", "port", "memory", "msr", "hypercall", "eoi", "window",
+		"kick", "debug", "shutdown", "system", "killed",
+	};
+
+	return reason < ARRAY_SIZE(names) ? names[reason] : "?";
+}
+
+void vcpu_dump(struct vcpu *v)
+{
+	const struct posada_run *run = v->run;
+	const u64 *raw = (const u64 *)run->raw;
+	char insn[64] = "";
+	u64 gpa = run->regs.rip;
+	int i;
+
+	test_note("vCPU %u: exit %s valid %x rip %llx rsp %llx rax %llx rcx %llx rdx %llx rdi %llx flags %llx",
+		  v->id, exit_name(run->exit), run->valid, run->regs.rip,
+		  run->regs.gpr[POSADA_RSP], run->regs.gpr[POSADA_RAX],
+		  run->regs.gpr[POSADA_RCX], run->regs.gpr[POSADA_RDX],
+		  run->regs.gpr[POSADA_RDI], run->regs.rflags);
+	test_note("raw %016lx %016lx %016lx %016lx; cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx cs %x",
+		  raw[0], raw[1], raw[2], raw[3], run->sregs.cr0, run->sregs.cr2,
+		  run->sregs.cr3, run->sregs.cr4, run->sregs.efer,
+		  run->sregs.seg[POSADA_CS].selector);
+	for (i = 0; i < 16 && gpa + i < v->vm->bytes; i++)
+		snprintf(insn + 3 * i, 4, " %02x", v->vm->mem[gpa + i]);
+	test_note("at rip:%s", insn);
+}
+
+/* A report of the guest's is a failure of the test. */
+static void take_report(struct vcpu *v, u32 gpa)
+{
+	const struct g_report *r = gpa_ptr(v->vm, gpa);
+
+	if (r->file) {
+		test_fail(r->file, (int)r->line, "guest, vCPU %u: %s: 0x%lx and 0x%lx",
+			  v->id, r->expr, r->a, r->b);
+		return;
+	}
+	test_fail("guest", 0, "vCPU %u: exception %lu error %lx at rip %lx, cr2 %lx rsp %lx",
+		  v->id, r->frame.vector, r->frame.error, r->frame.rip, r->cr2, r->frame.rsp);
+	test_abort();
+}
+
+u32 vcpu_exit_at(struct vcpu *v, const char *file, int line)
+{
+	struct posada_run *run = v->run;
+	int rc;
+
+	for (;;) {
+		rc = vcpu_run(v);
+		if (rc) {
+			test_fail(file, line, "POSADA_RUN: %s", strerror(-rc));
+			vcpu_dump(v);
+			test_abort();
+		}
+		if (run->exit != POSADA_EXIT_PORT || run->port.port != PORT_REPORT)
+			return run->exit;
+		take_report(v, run->port.data);
+	}
+}
+
+void vcpu_expect_at(struct vcpu *v, u32 reason, const char *file, int line)
+{
+	u32 got = vcpu_exit_at(v, file, line);
+
+	if (got == reason)
+		return;
+	test_fail(file, line, "exit is %s, not %s", exit_name(got), exit_name(reason));
+	vcpu_dump(v);
+	test_abort();
+}
+
+u32 vcpu_out_at(struct vcpu *v, u16 port, const char *file, int line)
+{
+	const struct posada_exit_port *p = &v->run->port;
+
+	vcpu_expect_at(v, POSADA_EXIT_PORT, file, line);
+	if (p->port != port || p->len != 4 || p->flags) {
+		test_fail(file, line, "port 0x%x len %u flags %x, not an OUT to 0x%x; value %x",
+			  p->port, p->len, p->flags, port, p->data);
+		vcpu_dump(v);
+		test_abort();
+	}
+	return p->data;
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *v = arg;
+
+	v->result = vcpu_done(v);
+	return NULL;
+}
+
+void vcpu_go(struct vcpu *v)
+{
+	ASSERT_EQ(pthread_create(&v->thread, NULL, vcpu_thread, v), 0);
+}
+
+u32 vcpu_join(struct vcpu *v)
+{
+	ASSERT_EQ(pthread_join(v->thread, NULL), 0);
+	return v->result;
+}
+
+void cpu_relax(void)
+{
+	sched_yield();
+}
