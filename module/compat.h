@@ -7,6 +7,7 @@
 #define POSADA_COMPAT_H
 
 #include <linux/version.h>
+#include <linux/eventfd.h>
 #include <linux/mm.h>
 
 /*
@@ -18,5 +19,15 @@
 #else
 #define POSADA_FOLL_INTERRUPTIBLE	0
 #endif
+
+/* Since 6.8 a signal adds one and does not say what it came to. */
+static inline void posada_eventfd_signal(struct eventfd_ctx *eventfd)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	eventfd_signal(eventfd);
+#else
+	eventfd_signal(eventfd, 1);
+#endif
+}
 
 #endif /* POSADA_COMPAT_H */

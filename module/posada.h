@@ -20,6 +20,7 @@
 #include <linux/kref.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/nospec.h>
 #include <linux/preempt.h>
 #include <linux/rcuwait.h>
 #include <linux/srcu.h>
@@ -77,6 +78,8 @@ struct posada_fetch_cache {
 
 /* The APIC timer's bus clock: 1 GHz, so one tick is one nanosecond. */
 #define POSADA_APIC_TIMER_KHZ	1000000
+/* The shortest period of a periodic timer, nanoseconds: no timer storms. */
+#define POSADA_APIC_MIN_PERIOD	200000
 
 /*
  * "C" here means: written under vcpu->mutex, and read without it by those who
@@ -112,6 +115,8 @@ enum {
 	POSADA_REQ_SIPI,	/* apic.sipi is set */
 	POSADA_REQ_KICK,	/* POSADA_KICK: leave to userspace */
 	POSADA_REQ_KILLED,	/* vm->killed is set */
+	POSADA_REQ_SHUTDOWN,	/* triple fault */
+	POSADA_REQ_STEP,	/* POSADA_DEBUG_STEP: an insn was skipped */
 };
 
 /* vcpu->mode: what a kick has to do. */
@@ -160,6 +165,8 @@ struct posada_vcpu {
 	u64 tsc_offset;			/* C */
 	u64 xcr0;			/* C */
 	u32 pkru;			/* C */
+	u64 hw_tsc_aux, host_tsc_aux;	/* C: in the CPU now; the host's */
+	u8 fetch_failures;		/* C: in a row, see exits.c */
 	struct posada_msrs msrs;	/* C */
 	u64 stat[POSADA_STAT_COUNT];	/* written under C, read by anyone */
 
@@ -454,16 +461,72 @@ void posada_clock_module_exit(void);
 int posada_hypercall(struct posada_vcpu *vcpu);
 int posada_hypercall_msr(struct posada_vcpu *vcpu, u64 value);
 
-/* ---- vcpu.c, run.c ---- */
-/* Move RIP past the exited instruction @insn. 1, or 0: killed. C. */
+/* ---- exits.c ---- */
+/* Move RIP past the exited instruction, whose length is known by now. 1. C. */
 int posada_skip(struct posada_vcpu *vcpu);
-void posada_vcpu_reset(struct posada_vcpu *vcpu, bool init);
-/* Sleep until runnable. 1, or -EINTR. C. */
-int posada_halt(struct posada_vcpu *vcpu);
-/* exits.c: what the last exit means. The return rule. */
+/* What the last exit means. The return rule. C. */
 int posada_handle_exit(struct posada_vcpu *vcpu);
 
+/* ---- run.c ---- */
+/* POSADA_RUN. C. 0, or an errno. */
+int posada_run(struct posada_vcpu *vcpu);
+/* Load @ops into the static calls. At module load. */
+void posada_run_init(const struct posada_backend *ops);
+void posada_notifier_init(struct posada_vcpu *vcpu);
+
+/* ---- state.c ---- */
+/* 0, -EINVAL, -EOPNOTSUPP: could a CPU of this VM hold these registers? */
+int posada_check_regs(struct posada_vcpu *vcpu, const struct posada_regs *r);
+int posada_check_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
+int posada_check_events(const struct posada_events *e);
+int posada_check_dregs(const struct posada_dregs *d);
+/* Apply what was checked; read back. C. */
+void posada_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
+void posada_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s);
+void posada_set_events(struct posada_vcpu *vcpu, const struct posada_events *e);
+void posada_get_events(struct posada_vcpu *vcpu, struct posada_events *e);
+/* The ioctls; V or C. */
+int posada_vm_state(struct posada_vm *vm, struct posada_state *args);
+int posada_vcpu_state(struct posada_vcpu *vcpu, struct posada_state *args);
+
+/* ---- vcpu.c ---- */
+/* POSADA_VCPU_CREATE: a new fd, or an errno. V. */
+int posada_vcpu_create(struct posada_vm *vm, struct posada_vcpu_create *args);
+void posada_vcpu_free(struct posada_vcpu *vcpu);
+void posada_vcpu_reset(struct posada_vcpu *vcpu, bool init);
+
+/* ---- vm.c ---- */
+/* POSADA_VM_CREATE: a new fd, or an errno. Task. */
+int posada_vm_create(const struct posada_backend *ops,
+		     struct posada_vm_create *args);
+void posada_vm_get(struct posada_vm *vm);
+void posada_vm_put(struct posada_vm *vm);
+/* Ask all vCPUs of all VMs to act on @req: the host's time jumped. Task. */
+void posada_request_all(int req);
+
+/* ---- ioctl.c: one dispatcher for the three kinds of fd ---- */
+
+/* A row: what a call takes, and the lock it runs under. */
+struct posada_ioctl {
+	u32 cmd;
+	u16 size;		/* of its struct; 0: takes no argument */
+	u8 flags;		/* POSADA_IOCTL_* */
+	u8 pad;			/* offset of a u32 that must be 0; 0: none */
+	u32 valid;		/* bits of the struct's flags that exist */
+	int (*call)(void *object, void *args);
+};
+
+#define POSADA_IOCTL_LOCK	(1U << 0) /* under the object's mutex */
+#define POSADA_IOCTL_OUT	(1U << 1) /* copies the struct back */
+#define POSADA_IOCTL_ANY_MM	(1U << 2) /* from any address space */
+
+long posada_dispatch(const struct posada_ioctl *rows, int nr, unsigned int cmd,
+		     unsigned long arg, void *object, struct mutex *lock,
+		     struct mm_struct *mm);
+
 extern unsigned int posada_tsc_khz;
+extern unsigned int posada_max_vms, posada_max_vcpus; /* module parameters */
 extern u64 posada_host_xcr0;		/* XCR0 bits a guest may set */
+extern u64 posada_host_xcr0_live, posada_host_xss; /* the host's own values */
 
 #endif /* POSADA_POSADA_H */
