@@ -25,6 +25,27 @@ CACHE := $(or $(POSADA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/posada)
 
 all: module userspace
 
+$(BUILD):
+	@mkdir -p $@
+
+# --- exit statuses --------------------------------------------------------------------------
+# make turns every failure into status 2 and a message of its own. For these goals the job's
+# status is make's, and the job has the last word: X-job runs it and keeps the status, and X's
+# recipe, which make expands only when X-job is done, ends make by a function of a plugin.
+
+STATUS := $(BUILD)/status.$(shell echo $$PPID)
+job = status=0; $(1) || status=$$?; echo $$status >$(STATUS)
+# Without the plugin, the shell's exit lets make fail in its own way.
+end = $(exit-with $(shell cat $(STATUS); rm -f $(STATUS)))s=$$(cat $(STATUS)); rm -f $(STATUS); exit $$s
+
+ifneq ($(filter run check smoke test,$(MAKECMDGOALS)),)
+-load $(BUILD)/make_exit.so
+$(BUILD)/make_exit.so: $(LAB)/make-exit.c
+	@$(LAB)/setup run
+	@mkdir -p $(BUILD)
+	@gcc -shared -fPIC -O2 -Wall -o $@ $<
+endif
+
 # --- the module -----------------------------------------------------------------------------
 
 # mirror DIR: links to the module's sources; links to deleted ones go.
@@ -68,35 +89,48 @@ unit:
 $(BUILD)/guest.cpio: $(LAB)/guest-initrd $(LAB)/init.guest $(LAB)/lab.py
 	@$(LAB)/guest-initrd $@
 
+# With stress-ng and the libraries it needs; a big one, so a file of its own.
+$(BUILD)/guest-stress.cpio: $(LAB)/guest-initrd $(LAB)/init.guest $(LAB)/lab.py
+	@$(LAB)/guest-initrd $(if $(wildcard /usr/bin/stress-ng),--file /usr/bin/stress-ng) $@
+
+.PHONY: guest-files
+guest-files: $(BUILD)/guest.cpio $(BUILD)/guest-stress.cpio
+
 setup:
 	@$(LAB)/setup check
+
+# --- checks ---------------------------------------------------------------------------------
+
+# One selftest after a change: only what it needs is built. T may name several.
+.PHONY: test-job check-job smoke-job
+test-job: module-$(KERNEL) userspace guest selftests $(BUILD)/guest.cpio
+	@$(call job,$(LAB)/tests $(T))
+check-job smoke-job: %-job: | $(BUILD)
+	@$(call job,selftests/check/all $(filter smoke,$*))
+test check smoke: %: %-job
+	@$(end)
+
+bench: module-6.1 userspace guest
+	$(call part,selftests/bench,bench,bench)
 
 # --- make run -------------------------------------------------------------------------------
 
 run-files: module-$(KERNEL) userspace $(BUILD)/guest.cpio
 
-ifneq ($(filter run,$(MAKECMDGOALS)),)
 # EXEC is a shell command and must reach the guest byte for byte: never expanded by make, never
 # in the environment, never on a command line.
 unexport EXEC
+ifneq ($(origin EXEC),undefined)
 MAKEOVERRIDES :=
-RUN_EXEC := $(BUILD)/run.exec
-# make itself would turn every status into 2 and a message.
--load $(BUILD)/make_exit.so
-$(BUILD)/make_exit.so: $(LAB)/make-exit.c
-	@$(LAB)/setup run
-	@mkdir -p $(BUILD)
-	@gcc -shared -fPIC -O2 -Wall -o $@ $<
+endif
+RUN_EXEC := $(STATUS).exec
 
 .PHONY: run-job
-run-job:
-	@mkdir -p $(BUILD)
+run-job: | $(BUILD)
 	$(if $(value EXEC),$(file >$(RUN_EXEC),$(value EXEC)))
-	@$(LAB)/run $(if $(value EXEC),$(RUN_EXEC)); echo $$? >$(BUILD)/run.status
-# Expanded only when run-job is done.
+	@$(call job,$(LAB)/run $(if $(value EXEC),$(RUN_EXEC))); rm -f $(RUN_EXEC)
 run: run-job
-	@$(exit-with $(shell cat $(BUILD)/run.status)):
-endif
+	@$(end)
 
 # --- cleaning, installing, help -------------------------------------------------------------
 
@@ -112,6 +146,26 @@ help:
 
 #> Posada: a paravirtual hypervisor in one kernel module.
 #>
-#>   make             posada.ko for the running kernel, libposada, posada
-#>   make run         boot a stock Linux guest on an emulated AMD host, to a shell
-#>   make help        this text
+#>   make              posada.ko for the running kernel, libposada, posada
+#>   make run          boot a stock Linux guest on an emulated AMD host, to a shell;
+#>                     Ctrl-C goes to the guest, poweroff ends it, Ctrl-] three times ends it all
+#>   make run EXEC=CMD run CMD in the guest: its output, its exit status
+#>   make test T=NAME  one selftest (or several) on an emulated host
+#>   make smoke        a few of them and one boot, under 2 minutes
+#>   make check        everything: both kernels, all hosts, static checks, unit tests
+#>   make bench        the benchmarks, for Posada and KVM
+#>   make setup        install what check needs (run installs what it needs by itself)
+#>   make modules      posada.ko for the lab's kernels, build/module-*/posada.ko
+#>   make userspace guest selftests unit    the parts
+#>   make install      module, library and tool, on this machine (as root)
+#>   make clean        remove build/ and posada.ko
+#>
+#> Variables (with the default):
+#>   VCPUS=1 MEM=512M  run: the guest's CPUs and memory
+#>   HOST=svm          the emulated host: svm (AMD), none (no hardware virtualization)
+#>   KERNEL=6.1        the host's kernel: 6.1 or 6.12
+#>   SMP= HOST_MEM=    the host's CPUs and memory
+#>   TIMEOUT=          seconds until the emulated host is stopped
+#>   BUILD=build       where everything is built
+#>   KDIR=             make, install: headers of the kernel to build for
+#>   POSADA_CACHE=     where downloads are kept (~/.cache/posada)
