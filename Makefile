@@ -51,6 +51,9 @@ endif
 # mirror DIR: links to the module's sources; links to deleted ones go.
 mirror = mkdir -p $(1) && cp -asf $(TOP)/Kbuild $(TOP)/module $(TOP)/uapi $(1)/ && find $(1) -xtype l -delete
 
+# Use all CPUs, unless the user has said how many.
+JOBS := $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # For the kernel that runs here. KDIR names another one's build folder.
 KDIR ?= /lib/modules/$(shell uname -r)/build
 module:
@@ -59,7 +62,7 @@ module:
 		echo "posada: leaving posada.ko out. 'make run' needs none: it brings its own kernel."; \
 	else \
 		$(call mirror,$(BUILD)/module-native) && \
-		$(MAKE) -C $(KDIR) M=$(BUILD)/module-native W=1 modules && \
+		$(MAKE) $(JOBS) -C $(KDIR) M=$(BUILD)/module-native W=1 modules && \
 		cp $(BUILD)/module-native/posada.ko $(TOP)/posada.ko; \
 	fi
 
@@ -69,7 +72,7 @@ module-%:
 	@kdir='$(BUILD_$(subst .,_,$*))'; \
 	[ -n "$$kdir" ] || { echo "posada: no headers for $* yet: run selftests/lab/setup $*" >&2; exit 1; }; \
 	$(call mirror,$(BUILD)/module-$*) && \
-	$(MAKE) -s -C "$$kdir" M=$(BUILD)/module-$* W=1 KBUILD_MODPOST_WARN= $(if $(C),C=$(C)) modules
+	$(MAKE) -s $(JOBS) -C "$$kdir" M=$(BUILD)/module-$* W=1 $(if $(C),C=$(C)) modules
 
 # --- the rest -------------------------------------------------------------------------------
 
