@@ -33,6 +33,11 @@
 #define G_STACK		0x4000
 #define G_MEM_BYTES	(16UL << 20)
 
+#define G_MAX_CPUS	64
+
+/* Host side: put all of it, and the program's image, into @mem. */
+void image_fill(void *mem, u64 bytes);
+
 /* Selectors; SYSRET wants the user ones in this order. */
 #define G_CODE64	0x08
 #define G_DATA		0x10

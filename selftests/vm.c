@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* VMs and vCPUs for the tests: see vm.h. */
 #include <fcntl.h>
-#include <link.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,68 +71,6 @@ void *gpa_ptr(struct vm *vm, u64 gpa)
 	return vm->mem + gpa;
 }
 
-static int copy_segment(struct dl_phdr_info *info, size_t size, void *data)
-{
-	struct vm *vm = data;
-	int i;
-
-	(void)size;
-	if (info->dlpi_addr)	/* the vDSO */
-		return 0;
-	for (i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-
-		if (p->p_type != PT_LOAD || p->p_vaddr + p->p_memsz > vm->bytes)
-			continue;
-		memcpy(vm->mem + p->p_vaddr, (void *)p->p_vaddr, p->p_memsz);
-	}
-	return 0;
-}
-
-static void build_page_tables(struct vm *vm)
-{
-	u64 *pml4 = gpa_ptr(vm, G_PML4), *pdpt = gpa_ptr(vm, G_PDPT);
-	u64 *pd = gpa_ptr(vm, G_PD);
-	u64 i;
-
-	pml4[0] = G_PDPT | 0x27;		/* P W U A */
-	for (i = 0; i < 4; i++)
-		pdpt[i] = (G_PD + i * 4096) | 0x27;
-	for (i = 0; i < 4 * 512; i++)
-		pd[i] = i << 21 | 0xe7;		/* P W U A D PS */
-}
-
-static void build_descriptors(struct vm *vm)
-{
-	static const u64 gdt[] = {
-		[G_CODE64 / 8]	= 0x00af9b000000ffff,
-		[G_DATA / 8]	= 0x00cf93000000ffff,
-		[G_UCODE32 / 8]	= 0x00cffb000000ffff,
-		[G_UDATA / 8]	= 0x00cff3000000ffff,
-		[G_UCODE64 / 8]	= 0x00affb000000ffff,
-		[G_CODE32 / 8]	= 0x00cf9b000000ffff,
-		[G_CODE16 / 8]	= 0x00009b000000ffff,
-		[G_DATA16 / 8]	= 0x000093000000ffff,
-	};
-	u64 *table = gpa_ptr(vm, G_GDT), *idt = gpa_ptr(vm, G_IDT);
-	u64 i, base;
-
-	memcpy(table, gdt, sizeof(gdt));
-	for (i = 0; i < POSADA_MAX_VCPUS; i++) {
-		base = G_TSS + i * 128;
-		table[G_TSS_SEL(i) / 8] = 0x0000890000000067 | base << 16;
-		/* RSP0: the lower half of the stack. */
-		*(u64 *)gpa_ptr(vm, base + 4) = G_STACKS + i * G_STACK + G_STACK / 2;
-	}
-	for (i = 0; i < 256; i++) {
-		base = (u64)g_idt_stubs + i * 16;
-		/* DPL 3, so that INT n works from anywhere. */
-		idt[2 * i] = (base & 0xffff) | (u64)G_CODE64 << 16 | 0xeeULL << 40 |
-			     (base & 0xffff0000) << 32;
-		idt[2 * i + 1] = base >> 32;
-	}
-}
-
 struct vm *vm_new_flags(u32 vcpus, u32 flags)
 {
 	struct vm *vm = vm_empty(flags);
@@ -141,9 +78,7 @@ struct vm *vm_new_flags(u32 vcpus, u32 flags)
 
 	vm->bytes = G_MEM_BYTES;
 	vm->mem = map_anon(vm->bytes);
-	dl_iterate_phdr(copy_segment, vm);
-	build_page_tables(vm);
-	build_descriptors(vm);
+	image_fill(vm->mem, vm->bytes);
 	slot_set(vm, 0, 0, vm->mem, vm->bytes, 0);
 	for (i = 0; i < vcpus; i++)
 		vcpu_add(vm, i);
