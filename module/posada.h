@@ -254,7 +254,8 @@ void posada_flush_vm(struct posada_vm *vm);
 
 /*
  * End the VM: this vCPU leaves with POSADA_EXIT_KILLED, and so do all others.
- * The first reason stays. Returns 0, for "return posada_kill(...)".
+ * The first reason stays. Returns 1 for "return posada_kill(...)": a request
+ * ends the run.
  */
 int posada_kill(struct posada_vcpu *vcpu, u32 reason, u64 info0, u64 info1);
 
@@ -417,6 +418,7 @@ u64 posada_cpuid_cr4_mask(struct posada_vm *vm);
 u64 posada_cpuid_xcr0_mask(struct posada_vm *vm);
 u64 posada_cpuid_efer_mask(struct posada_vm *vm);
 u64 posada_cpuid_spec_ctrl_mask(struct posada_vm *vm);
+u64 posada_cpuid_xss_mask(struct posada_vm *vm);
 /* Widths of a gpa, and of a linear address on the guest's CPU. */
 u32 posada_cpuid_phys_bits(struct posada_vm *vm);
 u32 posada_cpuid_virt_bits(struct posada_vm *vm);
