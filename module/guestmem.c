@@ -65,8 +65,12 @@ static int write_part(struct posada_memslot *slot, u64 gpa, const void *buf,
 static int read_part(struct posada_memslot *slot, u64 gpa, void *buf,
 		     size_t bytes)
 {
-	return copy_from_user(buf, (const void __user *)hva_in(slot, gpa),
-			      bytes) ? -EFAULT : 0;
+	const void __user *from = (const void __user *)hva_in(slot, gpa);
+
+	/* Entries of page tables, mostly: a quarter of the general way. */
+	if (bytes == sizeof(u64))
+		return get_user(*(u64 *)buf, (const u64 __user *)from);
+	return copy_from_user(buf, from, bytes) ? -EFAULT : 0;
 }
 
 /* Slot by slot. Exactly one of @to and @from is not NULL. */
