@@ -11,7 +11,6 @@
  * APIC's is then for userspace to know.
  */
 #include <linux/nospec.h>
-#include <asm/processor.h>
 #include "posada.h"
 #include "apic_logic.h"
 
@@ -86,17 +85,14 @@ static bool apic_soft_enabled(const struct posada_apic *apic)
 
 /* ---- priorities ---- */
 
+/*
+ * No request when it falls: the vCPU is out of the guest, and asks
+ * posada_apic_pending() at each entry.
+ */
 static void update_ppr(struct posada_apic *apic)
 {
 	WRITE_ONCE(apic->ppr, lapic_ppr(apic->reg[LAPIC_TPR],
 					lapic_highest(apic->isr)));
-}
-
-/* The priority fell: what waits may go in now. */
-static void recheck(struct posada_vcpu *vcpu)
-{
-	if (READ_ONCE(vcpu->apic.irr_pending))
-		posada_request(vcpu, POSADA_REQ_EVENT);
 }
 
 /*
@@ -157,7 +153,7 @@ void posada_apic_ack(struct posada_vcpu *vcpu, u8 vector)
 	clear_bit(vector, apic->irr);
 	__set_bit(vector, apic->isr);
 	update_ppr(apic);
-	irr_top(apic);	/* drops the hint, so that the EOI need not look */
+	irr_top(apic);	/* drops the hint before the next entry looks */
 }
 
 void posada_apic_set_irr(struct posada_vcpu *vcpu, u8 vector, bool level)
@@ -178,31 +174,24 @@ void posada_apic_set_irr(struct posada_vcpu *vcpu, u8 vector, bool level)
 }
 
 /* Returns the vector whose EOI the I/O APIC wants to hear of, or -1. */
-static int apic_eoi(struct posada_vcpu *vcpu)
+static int apic_eoi(struct posada_apic *apic)
 {
-	struct posada_apic *apic = &vcpu->apic;
 	int vector = lapic_highest(apic->isr);
 
 	if (vector < 0)
 		return -1;
 	__clear_bit(vector, apic->isr);
 	update_ppr(apic);
-	recheck(vcpu);
 	if (!test_bit(vector, apic->tmr) ||
 	    apic->reg[LAPIC_SVR] & LAPIC_SVR_NO_BROADCAST)
 		return -1;
 	return vector;
 }
 
-static void apic_set_tpr(struct posada_vcpu *vcpu, u8 tpr)
+static void apic_set_tpr(struct posada_apic *apic, u8 tpr)
 {
-	struct posada_apic *apic = &vcpu->apic;
-	u8 before = apic->ppr;
-
 	WRITE_ONCE(apic->reg[LAPIC_TPR], tpr);
 	update_ppr(apic);
-	if (apic->ppr >> 4 < before >> 4)
-		recheck(vcpu);
 }
 
 u8 posada_apic_get_cr8(struct posada_vcpu *vcpu)
@@ -212,7 +201,7 @@ u8 posada_apic_get_cr8(struct posada_vcpu *vcpu)
 
 void posada_apic_set_cr8(struct posada_vcpu *vcpu, u8 cr8)
 {
-	apic_set_tpr(vcpu, (cr8 & 0xf) << 4);
+	apic_set_tpr(&vcpu->apic, (cr8 & 0xf) << 4);
 }
 
 /* ---- local interrupts ---- */
@@ -314,9 +303,9 @@ static int apic_write(struct posada_vcpu *vcpu, u32 index, u32 value)
 
 	switch (index) {
 	case LAPIC_EOI:
-		return apic_eoi(vcpu);
+		return apic_eoi(apic);
 	case LAPIC_TPR:
-		apic_set_tpr(vcpu, value);
+		apic_set_tpr(apic, value);
 		break;
 	case LAPIC_DFR:
 		WRITE_ONCE(apic->reg[index], value | 0x0fffffff);
@@ -530,7 +519,7 @@ int posada_apic_set_base(struct posada_vcpu *vcpu, u64 value, bool host)
 	struct posada_apic *apic = &vcpu->apic;
 	u64 old = apic->base;
 
-	if (!lapic_base_ok(old, value, boot_cpu_data.x86_phys_bits, host))
+	if (!lapic_base_ok(old, value, posada_cpuid_phys_bits(vcpu->vm), host))
 		return -EINVAL;
 	value = (value & ~LAPIC_BASE_BSP) | (old & LAPIC_BASE_BSP);
 	WRITE_ONCE(apic->base, value);
@@ -631,7 +620,7 @@ int posada_apic_check(struct posada_vcpu *vcpu,
 	int i, err;
 
 	if (!lapic_base_ok(vcpu->apic.base, rec->base,
-			   boot_cpu_data.x86_phys_bits, true) ||
+			   posada_cpuid_phys_bits(vcpu->vm), true) ||
 	    !(rec->base & LAPIC_BASE_BSP) != !!vcpu->id)
 		return -EINVAL;
 	for (i = 0; i < LAPIC_NR; i++) {

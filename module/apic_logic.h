@@ -310,7 +310,7 @@ static inline u32 lapic_divisor(u32 tdcr)
 	return 1U << ((code + 1) & 7);
 }
 
-/* So far, half a year and more, and no farther does a deadline sleep. */
+/* So far, months, and no farther does a deadline sleep. */
 #define LAPIC_MAX_TICKS		BIT(56)
 
 /* Nanoseconds until the TSC reads @deadline, rounded up; 0: it is past. */

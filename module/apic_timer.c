@@ -15,12 +15,16 @@
 #include "posada.h"
 #include "apic_logic.h"
 
-/* On the CPU that armed it: its interrupt makes the guest exit, without an
- * IPI. In hardirq context on PREEMPT_RT too. */
+/*
+ * On the CPU that armed it: its interrupt makes the guest exit, without an
+ * IPI. In hardirq context on PREEMPT_RT too.
+ */
 #define TIMER_MODE	HRTIMER_MODE_ABS_PINNED_HARD
 
-/* An expiry that comes early by the guest's TSC, as the host's clock is
- * slewed against it, waits on for at least that long, in nanoseconds. */
+/*
+ * An expiry that comes early by the guest's TSC, as the host's clock is
+ * slewed against it, waits on for at least that long, in nanoseconds.
+ */
 #define TIMER_MIN_WAIT	1000
 
 static u32 timer_mode(const struct posada_apic *apic)
@@ -82,8 +86,10 @@ static bool arm_deadline(struct posada_vcpu *vcpu, u64 deadline)
 	return false;
 }
 
-/* Begin a count with @ns to go. A period may be no shorter than the host can
- * bear; a count under way may be such a period's. */
+/*
+ * Begin a count with @ns to go. A period may be no shorter than the host can
+ * bear; a count under way may be such a period's.
+ */
 static void arm_count(struct posada_apic *apic, u64 ns)
 {
 	u64 most = max_t(u64, count_ns(apic), POSADA_APIC_MIN_PERIOD);
