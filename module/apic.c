@@ -121,29 +121,23 @@ static int irr_top(struct posada_apic *apic)
 	return top;
 }
 
-int posada_apic_pending(struct posada_vcpu *vcpu)
+int posada_apic_top(struct posada_vcpu *vcpu)
 {
 	struct posada_apic *apic = &vcpu->apic;
-	int top;
+	int top = irr_top(apic);
 
-	if (!READ_ONCE(apic->irr_pending))
-		return -1;
-	top = irr_top(apic);
 	return lapic_above(top, apic->ppr) ? top : -1;
 }
 
-int posada_apic_blocked(struct posada_vcpu *vcpu)
+int posada_apic_top_blocked(struct posada_vcpu *vcpu)
 {
 	struct posada_apic *apic = &vcpu->apic;
-	int top;
+	u8 without_tpr = lapic_ppr(0, lapic_highest(apic->isr));
+	int top = irr_top(apic);
 
-	if (!READ_ONCE(apic->irr_pending))
+	if (lapic_above(top, apic->ppr) || !lapic_above(top, without_tpr))
 		return -1;
-	top = irr_top(apic);
-	if (lapic_above(top, apic->ppr))
-		return -1;
-	return lapic_above(top, lapic_ppr(0, lapic_highest(apic->isr))) ?
-		top : -1;
+	return top;
 }
 
 void posada_apic_ack(struct posada_vcpu *vcpu, u8 vector)
@@ -192,11 +186,6 @@ static void apic_set_tpr(struct posada_apic *apic, u8 tpr)
 {
 	WRITE_ONCE(apic->reg[LAPIC_TPR], tpr);
 	update_ppr(apic);
-}
-
-u8 posada_apic_get_cr8(struct posada_vcpu *vcpu)
-{
-	return vcpu->apic.reg[LAPIC_TPR] >> 4;
 }
 
 void posada_apic_set_cr8(struct posada_vcpu *vcpu, u8 cr8)

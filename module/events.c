@@ -47,8 +47,8 @@ static struct workqueue_struct *cleanup_queue;
 
 static void irqfd_deliver(struct irqfd *irqfd)
 {
-	posada_msi_send(irqfd->vm, irqfd->addr, irqfd->data);
-	atomic64_inc(&irqfd->vm->stat[POSADA_STAT_IRQFD]);
+	if (posada_msi_send(irqfd->vm, irqfd->addr, irqfd->data))
+		atomic64_inc(&irqfd->vm->stat[POSADA_STAT_IRQFD]);
 }
 
 /* Under the wait queue's lock, interrupts off. */

@@ -25,6 +25,7 @@
 #include <linux/rcuwait.h>
 #include <linux/srcu.h>
 #include <linux/workqueue.h>
+#include <asm/apicdef.h>
 #include <asm/fpu/api.h>
 #include "backend.h"
 #include "pagetable.h"
@@ -322,10 +323,22 @@ void posada_mmu_free_cache(struct posada_table_cache *cache);
 void posada_apic_init(struct posada_vcpu *vcpu);	/* task, creation */
 void posada_apic_free(struct posada_vcpu *vcpu);	/* cancels the timer */
 void posada_apic_reset(struct posada_vcpu *vcpu, bool init);
-/* The vector to deliver now (above PPR), or -1. C. */
-int posada_apic_pending(struct posada_vcpu *vcpu);
+int posada_apic_top(struct posada_vcpu *vcpu);
+int posada_apic_top_blocked(struct posada_vcpu *vcpu);
+
+/* The vector to deliver now (above PPR), or -1. C. Asked at each entry. */
+static inline int posada_apic_pending(struct posada_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->apic.irr_pending) ? posada_apic_top(vcpu) : -1;
+}
+
 /* The vector that only TPR holds back (a lower CR8 lets it in), or -1. C. */
-int posada_apic_blocked(struct posada_vcpu *vcpu);
+static inline int posada_apic_blocked(struct posada_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->apic.irr_pending) ?
+		posada_apic_top_blocked(vcpu) : -1;
+}
+
 /* Take @vector, just returned by the above: IRR to ISR. C. */
 void posada_apic_ack(struct posada_vcpu *vcpu, u8 vector);
 /* Set IRR and posada_request(EVENT) the vCPU. Any context. @vector >= 16. */
@@ -346,7 +359,11 @@ void posada_apic_error(struct posada_vcpu *vcpu, u32 bit);
 /* POSADA_APIC. C. */
 int posada_apic_mmio(struct posada_vcpu *vcpu, struct posada_apic_reg *reg);
 /* CR8, 0-15. C; irqoff. */
-u8 posada_apic_get_cr8(struct posada_vcpu *vcpu);
+static inline u8 posada_apic_get_cr8(struct posada_vcpu *vcpu)
+{
+	return vcpu->apic.reg[APIC_TASKPRI / 16] >> 4;
+}
+
 void posada_apic_set_cr8(struct posada_vcpu *vcpu, u8 cr8);
 /* Records. C. check: 0, -EINVAL, or -EOPNOTSUPP: another APIC version. Load
  * after the TSC, which a deadline is measured by. */
@@ -482,6 +499,8 @@ int posada_check_regs(struct posada_vcpu *vcpu, const struct posada_regs *r);
 int posada_check_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
 int posada_check_events(const struct posada_events *e);
 int posada_check_dregs(const struct posada_dregs *d);
+/* May XCR0 hold @value where @mask is what the CPU has? */
+bool posada_xcr0_valid(u64 value, u64 mask);
 /* Apply what was checked; read back. C. */
 void posada_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
 void posada_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s);
@@ -495,6 +514,7 @@ int posada_vcpu_state(struct posada_vcpu *vcpu, struct posada_state *args);
 /* POSADA_VCPU_CREATE: a new fd, or an errno. V. */
 int posada_vcpu_create(struct posada_vm *vm, struct posada_vcpu_create *args);
 void posada_vcpu_free(struct posada_vcpu *vcpu);
+int posada_vm_stats(void *object, void *args);	/* POSADA_VM_STATS */
 void posada_vcpu_reset(struct posada_vcpu *vcpu, bool init);
 
 /* ---- vm.c ---- */
