@@ -20,10 +20,10 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 #define BIT(n)		(1UL << (n))
 #define GENMASK(h, l)	((~0UL >> (63 - (h))) & (~0UL << (l)))
-#define READ_ONCE(x)	(*(const volatile __typeof__(x) *)&(x))
-#define __fls(x)	(63 - (unsigned int)__builtin_clzl(x))
+#define READ_ONCE(x)	__atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define __fls(x)	(63 - __builtin_clzl(x))
 #define mul_u64_u32_div(a, m, d)	\
-	((u64)((unsigned __int128)(a) * (m) / (d)))
+	((u64)((__uint128_t)(a) * (m) / (d)))
 #endif
 
 /* Registers, by xAPIC offset / 16, which is x2APIC MSR - 0x800. */
