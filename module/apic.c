@@ -428,8 +428,7 @@ int posada_apic_mmio(struct posada_vcpu *vcpu, struct posada_apic_reg *arg)
 	bool write = arg->flags & POSADA_APIC_WRITE;
 	u32 i = arg->offset / 16;
 
-	if (arg->flags & ~POSADA_APIC_WRITE || arg->offset % 16 ||
-	    arg->offset >= POSADA_PAGE_SIZE)
+	if (arg->offset % 16 || arg->offset >= POSADA_PAGE_SIZE)
 		return -EINVAL;
 	if (!apic_enabled(apic) || posada_apic_x2(vcpu))
 		return -ENXIO;

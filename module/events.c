@@ -166,8 +166,6 @@ int posada_irqfd(struct posada_vm *vm, const struct posada_irqfd *args)
 	struct file *file;
 	int ret;
 
-	if (args->flags & ~POSADA_IRQFD_DEASSIGN)
-		return -EINVAL;
 	file = fget(args->fd);
 	if (!file)
 		return -EBADF;
@@ -285,11 +283,8 @@ static int doorbell_check(const struct posada_doorbell *a)
 {
 	bool match = a->flags & POSADA_DOORBELL_MATCH;
 
-	if (a->flags & ~(POSADA_DOORBELL_DEASSIGN | POSADA_DOORBELL_MATCH) ||
-	    a->pad || a->kind > POSADA_DOORBELL_CALL ||
-	    !len_ok(a->kind, a->len))
-		return -EINVAL;
-	if (a->addr + a->len < a->addr)
+	if (a->kind > POSADA_DOORBELL_CALL || !len_ok(a->kind, a->len) ||
+	    a->addr + a->len < a->addr)
 		return -EINVAL;
 	if (a->kind == POSADA_DOORBELL_PORT && a->addr + a->len > 0x10000)
 		return -EINVAL;
