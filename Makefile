@@ -113,8 +113,9 @@ check-job smoke-job: %-job: | $(BUILD)
 test check smoke: %: %-job
 	@$(end)
 
-bench: module-6.1 userspace guest
-	$(call part,selftests/bench,bench,bench)
+bench: module-$(KERNEL) userspace
+	$(call part,selftests/bench,bench,LIBPOSADA=$(BUILD)/userspace)
+	@selftests/bench/run
 
 # --- make run -------------------------------------------------------------------------------
 
