@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0
+/* uapi/posada_hypercall.h and posada_cpuid.h, seen from the guest. */
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "vm.h"
+
+#define CALL_PAGE	G_SCRATCH
+#define KVM_HC_CLOCK_PAIRING	9
+#define KVM_HC_SEND_IPI		10
+#define KVM_HC_SCHED_YIELD	11
+#define DEV_NOWHERE	0x80000000ULL	/* no slot is there */
+
+/* Call the page; every register but RAX must come back as it went in. */
+static s64 call(u64 nr, u64 a, u64 b, u64 c, u64 d)
+{
+	register u64 r10 asm("r10") = d;
+	register u64 r8 asm("r8") = 0x8888888888888888;
+	register u64 r9 asm("r9") = 0x9999999999999999;
+	u64 rdi = a, rsi = b, rdx = c, rbx = 0xbbbbbbbbbbbbbbbb, rcx = 0xcccccccccccccccc;
+	s64 rax = nr;
+
+	asm volatile("call *%[page]"
+		     : "+a"(rax), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+r"(r10), "+r"(r8),
+		       "+r"(r9), "+b"(rbx), "+c"(rcx)
+		     : [page] "m"(*(const u64[]){ CALL_PAGE }) : "memory");
+	G_EXPECT_EQ(rdi, a);
+	G_EXPECT_EQ(rsi, b);
+	G_EXPECT_EQ(rdx, c);
+	G_EXPECT_EQ(r10, d);
+	G_EXPECT_EQ(r8, 0x8888888888888888);
+	G_EXPECT_EQ(r9, 0x9999999999999999);
+	G_EXPECT_EQ(rbx, 0xbbbbbbbbbbbbbbbb);
+	G_EXPECT_EQ(rcx, 0xcccccccccccccccc);
+	return rax;
+}
+
+static void enable(void)
+{
+	g_wrmsr(POSADA_MSR_HYPERCALL, CALL_PAGE | POSADA_MSR_HC_ENABLE);
+}
+
+static struct vcpu *start(u32 vcpus, void (*fn)(void))
+{
+	struct vm *vm = vm_new(vcpus);
+
+	vcpu_start(vm->vcpu[0], fn, 0);
+	return vm->vcpu[0];
+}
+
+/* ---- discovery ---- */
+
+static void guest_discover(void)
+{
+	struct g_cpuid c;
+
+	c = g_cpuid(1, 0);
+	G_EXPECT_TRUE(c.c & BIT(31));
+	c = g_cpuid(POSADA_CPUID_SIGNATURE, 0);
+	G_EXPECT_EQ(c.b, POSADA_SIGNATURE_EBX);
+	G_EXPECT_EQ(c.c, POSADA_SIGNATURE_ECX);
+	G_EXPECT_EQ(c.d, POSADA_SIGNATURE_EDX);
+	G_EXPECT_TRUE(c.a >= POSADA_CPUID_TIMING && c.a < 0x40000100);
+	c = g_cpuid(POSADA_CPUID_FEATURES, 0);
+	G_EXPECT_TRUE(c.a & POSADA_CPUID_F_HYPERCALL);
+	G_EXPECT_EQ(c.a & ~0x1ffU, 0);
+	G_EXPECT_EQ(c.b, POSADA_GUEST_ABI);
+	G_EXPECT_EQ(c.c, 0);
+	G_EXPECT_EQ(c.d, 0);
+	c = g_cpuid(POSADA_CPUID_TIMING, 0);
+	G_EXPECT_TRUE(c.a != 0);
+	G_EXPECT_TRUE(c.b != 0);
+	g_sync(c.a);
+	c = g_cpuid(POSADA_CPUID_KVM_SIGNATURE, 0);
+	G_EXPECT_TRUE(c.a >= POSADA_CPUID_KVM_FEATURES && c.a < 0x40000200);
+	G_EXPECT_EQ(c.b, 0x4b4d564b);	/* "KVMK" */
+	G_EXPECT_EQ(c.c, 0x564b4d56);	/* "VMKV" */
+	G_EXPECT_EQ(c.d, 0x0000004d);	/* "M" */
+	c = g_cpuid(POSADA_CPUID_KVM_FEATURES, 0);
+	/* clock source 2 with a stable bit, steal time, PV unhalt, PV IPI, ... */
+	G_EXPECT_TRUE(c.a & BIT(3));
+	G_EXPECT_TRUE(c.a & BIT(24));
+	/* The old clock MSRs, MMU ops and asynchronous page faults are not there. */
+	G_EXPECT_EQ(c.a & (BIT(2) | BIT(4) | BIT(10)), 0);
+	/* Leaves between the blocks are empty. */
+	c = g_cpuid(0x40000080, 0);
+	G_EXPECT_EQ(c.a | c.b | c.c | c.d, 0);
+}
+
+TEST(discovery)
+{
+	struct vcpu *v = start(1, guest_discover);
+
+	EXPECT_EQ(vcpu_sync(v), sys_info(v->vm->sys).tsc_khz);
+	vcpu_done(v);
+}
+
+/* ---- the page ---- */
+
+static void guest_page(void)
+{
+	const u8 *page = (const u8 *)CALL_PAGE;
+	u64 v = 1;
+
+	G_EXPECT_EQ(g_try_rdmsr(POSADA_MSR_HYPERCALL, &v), -1);
+	G_EXPECT_EQ(v, 0);
+	/* Reserved bits, a page out of memory. */
+	G_EXPECT_EQ(g_try_wrmsr(POSADA_MSR_HYPERCALL, CALL_PAGE | 2 | 1), GP);
+	G_EXPECT_EQ(g_try_wrmsr(POSADA_MSR_HYPERCALL, DEV_NOWHERE | 1), GP);
+	G_EXPECT_EQ(g_try_wrmsr(POSADA_MSR_HYPERCALL, BIT(60) | 1), GP);
+	G_EXPECT_EQ(page[0], 0);
+	enable();
+	G_EXPECT_EQ(g_rdmsr(POSADA_MSR_HYPERCALL), CALL_PAGE | 1);
+	G_EXPECT_TRUE(page[0] != 0);
+	G_EXPECT_EQ(page[4096], 0);
+	G_EXPECT_EQ(call(POSADA_HC_FEATURES, 0, 0, 0, 0), g_cpuid(POSADA_CPUID_FEATURES, 0).a);
+	g_wrmsr(POSADA_MSR_HYPERCALL, 0);
+	G_EXPECT_EQ(g_rdmsr(POSADA_MSR_HYPERCALL), 0);
+}
+
+TEST(page)
+{
+	vcpu_done(start(1, guest_page));
+}
+
+/* ---- numbers ---- */
+
+static void guest_unknown(void)
+{
+	enable();
+	G_EXPECT_EQ(call(POSADA_HC_BASE + POSADA_HC_COUNT, 0, 0, 0, 0), -POSADA_ENOSYS);
+	G_EXPECT_EQ(call(POSADA_HC_BASE - 1, 0, 0, 0, 0), -POSADA_ENOSYS);
+	G_EXPECT_EQ(call(POSADA_HC_USER_END, 0, 0, 0, 0), -POSADA_ENOSYS);
+	G_EXPECT_EQ(call(0, 0, 0, 0, 0), -POSADA_ENOSYS);
+	G_EXPECT_EQ(call(~0ULL, 0, 0, 0, 0), -POSADA_ENOSYS);
+	/* In 64-bit mode the whole of RAX is the number. */
+	G_EXPECT_EQ(call(POSADA_HC_FEATURES | 1ULL << 32, 0, 0, 0, 0), -POSADA_ENOSYS);
+	/* KVM's that are not implemented. */
+	G_EXPECT_EQ(call(1, 0, 0, 0, 0), -POSADA_ENOSYS);
+	G_EXPECT_EQ(call(2, 0, 0, 0, 0), -POSADA_ENOSYS);
+	G_EXPECT_EQ(call(12, 0, 0, 0, 0), -POSADA_ENOSYS);
+}
+
+TEST(unknown)
+{
+	vcpu_done(start(1, guest_unknown));
+}
+
+static void guest_user_call(void)
+{
+	enable();
+	G_EXPECT_EQ(call(POSADA_HC_USER_BASE, 1, 2, 3, 4), 0x1234567890abcdef);
+	G_EXPECT_EQ(call(POSADA_HC_USER_END - 1, ~0ULL, 0, 0, 0), -POSADA_EINVAL);
+}
+
+TEST(user_range)
+{
+	struct vcpu *v = start(1, guest_user_call);
+	struct posada_exit_hypercall *h = &v->run->hypercall;
+
+	vcpu_expect(v, POSADA_EXIT_HYPERCALL);
+	EXPECT_EQ(h->nr, POSADA_HC_USER_BASE);
+	EXPECT_EQ(h->arg[0], 1);
+	EXPECT_EQ(h->arg[1], 2);
+	EXPECT_EQ(h->arg[2], 3);
+	EXPECT_EQ(h->arg[3], 4);
+	EXPECT_EQ(h->arg[4], 0x8888888888888888);
+	EXPECT_EQ(h->arg[5], 0x9999999999999999);
+	h->ret = 0x1234567890abcdef;
+	vcpu_expect(v, POSADA_EXIT_HYPERCALL);
+	EXPECT_EQ(h->nr, POSADA_HC_USER_END - 1);
+	EXPECT_EQ(h->arg[0], ~0ULL);
+	h->ret = -POSADA_EINVAL;
+	vcpu_done(v);
+	EXPECT_EQ(vcpu_stat(v, POSADA_STAT_HYPERCALL), 2);
+}
+
+/* ---- doorbell ---- */
+
+static void guest_doorbell(void)
+{
+	enable();
+	G_EXPECT_EQ(call(POSADA_HC_DOORBELL, 7, 0x55, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_DOORBELL, 7, 0x66, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_DOORBELL, 8, 0x55, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_DOORBELL, 8, 0x56, 0, 0), -POSADA_ENOENT);
+	G_EXPECT_EQ(call(POSADA_HC_DOORBELL, 9, 0, 0, 0), -POSADA_ENOENT);
+	/* A number above 32 bits is another one. */
+	G_EXPECT_EQ(call(POSADA_HC_DOORBELL, 7 | 1ULL << 32, 0, 0, 0), -POSADA_ENOENT);
+}
+
+static u64 rings(int fd)
+{
+	u64 n = 0;
+
+	return read(fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+TEST(doorbell)
+{
+	struct vcpu *v = start(1, guest_doorbell);
+	int seven = eventfd(0, EFD_NONBLOCK), eight = eventfd(0, EFD_NONBLOCK);
+	struct posada_doorbell d = {
+		.size = sizeof(d), .kind = POSADA_DOORBELL_CALL, .addr = 7, .fd = seven,
+	};
+
+	ASSERT_EQ(px(v->vm->fd, POSADA_DOORBELL, &d), 0);
+	d.addr = 8;
+	d.fd = eight;
+	d.flags = POSADA_DOORBELL_MATCH;
+	d.match = 0x55;
+	ASSERT_EQ(px(v->vm->fd, POSADA_DOORBELL, &d), 0);
+	vcpu_done(v);
+	EXPECT_EQ(rings(seven), 2);
+	EXPECT_EQ(rings(eight), 1);
+	EXPECT_EQ(vcpu_stat(v, POSADA_STAT_DOORBELL), 3);
+}
+
+/* ---- kick, yield, IPI, flush: errors here; what they do is in smp.c ---- */
+
+static void guest_targets(void)
+{
+	enable();
+	G_EXPECT_EQ(call(POSADA_HC_KICK, 0, 0, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_KICK, 1, 0, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_KICK, 2, 0, 0, 0), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_KICK, 64, 0, 0, 0), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_KICK, ~0ULL, 0, 0, 0), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_KICK, 1ULL << 32, 0, 0, 0), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_YIELD_TO, 1, 0, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_YIELD_TO, 5, 0, 0, 0), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_YIELD_TO, ~0ULL, 0, 0, 0), -POSADA_EINVAL);
+	/* Fixed and NMI alone; nobody is at bit 60 or far above. */
+	G_EXPECT_EQ(call(POSADA_HC_SEND_IPI, 1ULL << 60, 0, 0, 0x40), 0);
+	G_EXPECT_EQ(call(POSADA_HC_SEND_IPI, ~0ULL, ~0ULL, 1000, 0x40), 0);
+	G_EXPECT_EQ(call(POSADA_HC_SEND_IPI, ~0ULL, ~0ULL, ~0ULL, 0x40), 0);
+	G_EXPECT_EQ(call(POSADA_HC_SEND_IPI, 1, 0, 0, 0x200), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_SEND_IPI, 1, 0, 0, ICR_INIT), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_SEND_IPI, 1, 0, 0, ICR_STARTUP), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_FLUSH_TLB, ~0ULL, ~0ULL, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_FLUSH_TLB, 0, 0, ~0ULL, 0), 0);
+}
+
+TEST(targets)
+{
+	vcpu_done(start(2, guest_targets));
+}
+
+/* ---- clock pairing ---- */
+
+static void guest_pairing(void)
+{
+	struct posada_clock_pairing *p = (void *)G_HEAP;
+	s64 rc;
+
+	enable();
+	G_EXPECT_EQ(call(POSADA_HC_CLOCK_PAIRING, DEV_NOWHERE, 0, 0, 0), -POSADA_EFAULT);
+	G_EXPECT_EQ(call(POSADA_HC_CLOCK_PAIRING, ~0ULL - 63, 0, 0, 0), -POSADA_EFAULT);
+	G_EXPECT_EQ(call(POSADA_HC_CLOCK_PAIRING, G_HEAP, 1, 0, 0), -POSADA_EINVAL);
+	rc = call(POSADA_HC_CLOCK_PAIRING, G_HEAP, 0, 0, 0);
+	if (rc == -POSADA_EOPNOTSUPP)
+		g_done(1);
+	G_EXPECT_EQ(rc, 0);
+	G_EXPECT_TRUE(p->tsc <= g_rdtsc());
+	G_EXPECT_EQ(p->flags, 0);
+	g_sync((u32)p->sec);
+}
+
+TEST(clock_pairing)
+{
+	struct vcpu *v = start(1, guest_pairing);
+	struct timespec now;
+
+	vcpu_expect(v, POSADA_EXIT_PORT);
+	if (v->run->port.port == PORT_DONE)
+		SKIP("the host's clock source is not the TSC");
+	clock_gettime(CLOCK_REALTIME, &now);
+	EXPECT_LE((u32)now.tv_sec - v->run->port.data, 2);
+	vcpu_done(v);
+}
+
+/* ---- crash, shutdown ---- */
+
+static void guest_system(void)
+{
+	enable();
+	G_EXPECT_EQ(call(POSADA_HC_CRASH, G_HEAP, 5, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_SHUTDOWN, 0, 0, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_SHUTDOWN, 1, 0, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_SHUTDOWN, 2, 0, 0, 0), -POSADA_EINVAL);
+}
+
+TEST(system)
+{
+	struct vcpu *v = start(1, guest_system);
+	const struct posada_exit_system *s = &v->run->system;
+
+	vcpu_expect(v, POSADA_EXIT_SYSTEM);
+	EXPECT_EQ(s->event, POSADA_SYSTEM_CRASH);
+	EXPECT_EQ(s->arg, G_HEAP);
+	vcpu_expect(v, POSADA_EXIT_SYSTEM);
+	EXPECT_EQ(s->event, POSADA_SYSTEM_SHUTDOWN);
+	vcpu_expect(v, POSADA_EXIT_SYSTEM);
+	EXPECT_EQ(s->event, POSADA_SYSTEM_REBOOT);
+	vcpu_done(v);
+}
+
+/* ---- CPL 3, and 32-bit code ---- */
+
+static u64 cpl3_result[2];
+
+/* At CPL 3: the call, then INT 0x80 to come back. */
+extern const char user_code[];
+asm(".pushsection .text\n"
+    "user_code:\n"
+    "	mov $0x506f0000, %eax\n"
+    "	mov $0x20000, %ecx\n"
+    "	call *%rcx\n"
+    "	int $0x80\n"
+    "	ud2\n"
+    ".popsection");
+
+static void on_int80(struct g_frame *f)
+{
+	WRITE(cpl3_result[0], f->rax);
+	WRITE(cpl3_result[1], f->cs);
+	g_done(0);
+}
+
+static void guest_cpl3(void)
+{
+	enable();
+	g_handlers[0x80] = on_int80;
+	asm volatile("mov %%rsp, %%rax\n"
+		     "push %[ss]; push %%rax; push $2; push %[cs]; push %[rip]; iretq"
+		     : : [ss] "i"(G_UDATA | 3), [cs] "i"(G_UCODE64 | 3),
+		     [rip] "r"((u64)user_code) : "rax", "memory");
+}
+
+TEST(from_cpl3)
+{
+	struct vcpu *v = start(1, guest_cpl3);
+
+	vcpu_done(v);
+	EXPECT_EQ(G(v->vm, cpl3_result[0]), -POSADA_EPERM);
+	EXPECT_EQ(G(v->vm, cpl3_result[1]), G_UCODE64 | 3);
+}
+
+/*
+ * 32-bit protected mode, the call in a page that 64-bit code enabled: the low
+ * halves count. FEATURES, then a user call with arguments, then done.
+ */
+extern const char code32[], code32_end[];
+asm(".pushsection .text; .code32\n"
+    "code32:\n"
+    "	mov $0x506f0000, %eax; call *%ecx\n"
+    "	mov $0xd1, %edx; out %eax, %dx\n"
+    "	mov $0x506f8001, %eax; mov $0x11111111, %edi; mov $0x22222222, %esi\n"
+    "	mov $0x33333333, %edx; call *%ecx\n"
+    "	mov $0xd0, %edx; out %eax, %dx\n"
+    "	hlt\n"
+    "code32_end:\n"
+    ".code64; .popsection");
+
+static void guest_enable_only(void)
+{
+	enable();
+	g_sync(call(POSADA_HC_FEATURES, 0, 0, 0, 0));
+}
+
+TEST(from_32_bit_code)
+{
+	struct vcpu *v = start(1, guest_enable_only);
+	u32 features = vcpu_sync(v);
+
+	vcpu_start_prot32(v, (u32)(u64)code32);
+	v->run->regs.gpr[POSADA_RCX] = CALL_PAGE;
+	EXPECT_SYNC(v, features);
+	vcpu_expect(v, POSADA_EXIT_HYPERCALL);
+	EXPECT_EQ(v->run->hypercall.nr, POSADA_HC_USER_BASE + 1);
+	EXPECT_EQ(v->run->hypercall.arg[0], 0x11111111);
+	EXPECT_EQ(v->run->hypercall.arg[1], 0x22222222);
+	EXPECT_EQ(v->run->hypercall.arg[2], 0x33333333);
+	v->run->hypercall.ret = 0x777;
+	EXPECT_EQ(vcpu_done(v), 0x777);
+}
+
+/* ---- KVM's calls by the same instruction ---- */
+
+static s64 kvm_call(u64 nr, u64 a, u64 b, u64 c, u64 d)
+{
+	u64 rbx = a, rcx = b, rdx = c, rsi = d;
+	s64 rax = nr;
+
+	asm volatile("call *%[page]"
+		     : "+a"(rax), "+b"(rbx), "+c"(rcx), "+d"(rdx), "+S"(rsi)
+		     : [page] "m"(*(const u64[]){ CALL_PAGE }) : "memory");
+	G_EXPECT_EQ(rbx, a);
+	G_EXPECT_EQ(rcx, b);
+	G_EXPECT_EQ(rdx, c);
+	G_EXPECT_EQ(rsi, d);
+	return rax;
+}
+
+static void guest_kvm_calls(void)
+{
+	s64 rc;
+
+	enable();
+	g_apic_on();
+	g_handlers[0x40] = g_eoi_handler;
+	G_EXPECT_EQ(kvm_call(KVM_HC_SEND_IPI, 1, 0, 0, 0x40), 1);
+	g_sti();
+	asm volatile("nop");
+	G_EXPECT_EQ(READ(g_cpu()->count[0x40]), 1);
+	G_EXPECT_EQ(kvm_call(KVM_HC_SCHED_YIELD, 1, 0, 0, 0), 0);
+	/* KVM gives no error for a vCPU that is not there. */
+	rc = kvm_call(KVM_HC_CLOCK_PAIRING, G_HEAP, 0, 0, 0);
+	G_EXPECT_TRUE(rc == 0 || rc == -POSADA_EOPNOTSUPP);
+	rc = kvm_call(KVM_HC_CLOCK_PAIRING, G_HEAP, 7, 0, 0);
+	G_EXPECT_EQ(rc, -POSADA_EOPNOTSUPP);
+}
+
+TEST(kvm_calls)
+{
+	vcpu_done(start(2, guest_kvm_calls));
+}
