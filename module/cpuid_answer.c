@@ -29,6 +29,11 @@
 #define XSAVE_ALIGN		64U
 #define XCR0_X87		1ULL
 
+/* Of a CPU that doesn't say. */
+#define PHYS_BITS_MIN		36U
+#define VIRT_BITS_4		48U
+#define VIRT_BITS_5		57U
+
 enum fix {
 	FIX_NONE,
 	FIX_FEATURES,		/* leaf 1 */
@@ -271,7 +276,11 @@ static void collect_facts(struct posada_cpuid_table *t)
 	t->own_topology = e->ebx & C1_EBX_COUNT_MASK;
 	e = posada_cpuid_find(t, 0x80000008, 0);
 	t->phys_bits = e->eax & C88_EAX_PHYS_MASK;
+	if (t->phys_bits < PHYS_BITS_MIN)
+		t->phys_bits = PHYS_BITS_MIN;
 	t->virt_bits = (e->eax & C88_EAX_VIRT_MASK) >> C88_EAX_VIRT_SHIFT;
+	if (t->virt_bits != VIRT_BITS_5)
+		t->virt_bits = VIRT_BITS_4;
 	t->xcr0 = XCR0_X87;
 	if (!(t->word[WORD_1_ECX] & C1_ECX_XSAVE))
 		return;
