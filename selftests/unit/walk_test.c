@@ -14,6 +14,7 @@
 #define PS	(1ULL << 7)
 #define NX	(1ULL << 63)
 #define KEY(k)	((u64)(k) << 59)
+#define KEY_NR	13	/* the key of the pages below */
 
 #define WP	(1ULL << 16)
 #define PG	(1ULL << 31)
@@ -477,7 +478,7 @@ static void build(const struct page *p, int level)
 	const u64 gva = somewhere[F4];
 	u64 entry;
 
-	map(F4, gva, 1, 0x5000 | P | W | U | KEY(5));
+	map(F4, gva, 1, 0x5000 | P | W | U | KEY(KEY_NR));
 	entry = get(F4, gva, level);
 	if (!p->write)
 		entry &= ~W;
@@ -487,7 +488,7 @@ static void build(const struct page *p, int level)
 		entry |= NX;
 	put(F4, gva, level, entry);
 	/* All other keys forbid what this one allows. */
-	pg.pkru = ~(3U << 10) | p->key << 10;
+	pg.pkru = ~(3U << 2 * KEY_NR) | (u32)p->key << 2 * KEY_NR;
 }
 
 static bool check_access(const struct page *p, int level, unsigned int env)
