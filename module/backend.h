@@ -95,9 +95,15 @@ struct posada_exit {
 	};
 };
 
-/* Windows to ask for; each fires once as POSADA_X_WINDOW. */
+/*
+ * Windows to ask for; each fires once as POSADA_X_WINDOW. IRQ: when RFLAGS.IF
+ * and the shadow let an interrupt in, and CR8 is below the priority, if that
+ * is not 0.
+ */
 #define POSADA_WINDOW_IRQ	(1U << 0)
 #define POSADA_WINDOW_NMI	(1U << 1)
+#define POSADA_WINDOW_PRIO(p)	((u32)(p) << 8)	/* 0-15 */
+#define POSADA_WINDOW_PRIO_OF(w) (((w) >> 8) & 0xf)
 
 /*
  * The operations. Context "task": sleepable, vcpu->mutex held, preemption on.

@@ -14,6 +14,9 @@
 #include <linux/instrumentation.h>
 #include <linux/irqflags.h>
 #include <linux/lockdep.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/vtime.h>
 
 /* Irqoff; until posada_context_exit() nothing may use RCU, trace or lockdep. */
 static __always_inline void posada_context_enter(void)
@@ -33,6 +36,39 @@ static __always_inline void posada_context_exit(void)
 	instrumentation_begin();
 	trace_hardirqs_off_finish();
 	instrumentation_end();
+}
+
+/*
+ * Charge ticks to the guest. Irqoff; the matching call comes with interrupts
+ * on again, when the tick that ended the guest has been taken.
+ */
+static __always_inline void posada_account_enter(void)
+{
+	if (vtime_accounting_enabled_this_cpu())
+		vtime_guest_enter(current);
+	else
+		current->flags |= PF_VCPU;
+}
+
+static __always_inline void posada_account_exit(void)
+{
+	if (vtime_accounting_enabled_this_cpu()) {
+		local_irq_disable();
+		vtime_guest_exit(current);
+		local_irq_enable();
+	} else {
+		current->flags &= ~PF_VCPU;
+	}
+}
+
+/* Preemption off, interrupts on, after an exit for a host interrupt. */
+static __always_inline void posada_note_quiescent(void)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	rcu_note_context_switch(false);
+	local_irq_restore(flags);
 }
 
 #endif /* POSADA_ENTRY_H */

@@ -589,21 +589,37 @@ static const struct msr_row rows[] = {
 };
 
 /*
- * The row that @index is in, or NULL. Unrolled, its steps are three
- * instructions each and no branch that could be mistrained.
+ * How many rows are left to choose from after each step of the search, as
+ * constants: then a step is a few instructions, and no branch to mistrain.
  */
+enum {
+	LEFT_0 = ARRAY_SIZE(rows),
+	LEFT_1 = LEFT_0 - LEFT_0 / 2,
+	LEFT_2 = LEFT_1 - LEFT_1 / 2,
+	LEFT_3 = LEFT_2 - LEFT_2 / 2,
+	LEFT_4 = LEFT_3 - LEFT_3 / 2,
+	LEFT_5 = LEFT_4 - LEFT_4 / 2,
+	LEFT_6 = LEFT_5 - LEFT_5 / 2,
+};
+static_assert(LEFT_6 == 1);
+
+static __always_inline const struct msr_row *step(const struct msr_row *row,
+						  u32 left, u32 index)
+{
+	return row[left / 2].first <= index ? row + left / 2 : row;
+}
+
+/* The row that @index is in, or NULL. */
 static const struct msr_row *find(u32 index)
 {
 	const struct msr_row *row = rows;
-	u32 n = ARRAY_SIZE(rows);
 
-#pragma GCC unroll 8
-	while (n > 1) {
-		u32 half = n / 2;
-
-		row += row[half].first <= index ? half : 0;
-		n -= half;
-	}
+	row = step(row, LEFT_0, index);
+	row = step(row, LEFT_1, index);
+	row = step(row, LEFT_2, index);
+	row = step(row, LEFT_3, index);
+	row = step(row, LEFT_4, index);
+	row = step(row, LEFT_5, index);
 	return index - row->first < row->count ? row : NULL;
 }
 

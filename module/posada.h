@@ -30,6 +30,8 @@
 #include "backend.h"
 #include "pagetable.h"
 
+#define POSADA_DR7_FIXED	BIT(10)	/* reads 1 */
+
 /* ---- memory: slots.c, guestmem.c, mmu.c ---- */
 
 struct posada_memslot {

@@ -3,8 +3,10 @@
  * From SVM's exit codes to neutral exits. Hardware codes end here; what an
  * exit means is decided in the core.
  */
+#include <asm/cpufeature.h>
+#include <asm/processor.h>
 #include <asm/debugreg.h>
-#include <asm/traps.h>
+#include <asm/trapnr.h>
 #include "svm.h"
 
 /* One row an exit code below SVM_NR_PLAIN: its kind and its instruction. */

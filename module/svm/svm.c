@@ -18,6 +18,7 @@
 #include <asm/pkru.h>
 #include <asm/processor.h>
 #include <asm/spec-ctrl.h>
+#include <asm/trapnr.h>
 #include "../compat.h"
 #include "../entry.h"
 #include "../pagetable.h"
@@ -27,6 +28,7 @@
 #define SVM_PAUSE_COUNT		3000	/* PAUSEs before an exit */
 #define SVM_PAUSE_THRESHOLD	128	/* cycles that keep a loop a loop */
 #define SVM_DR7_ARMED		0xff	/* L0-3, G0-3 */
+#define SVM_DR7_GD		BIT_ULL(13)
 #define SVM_MSRPM_ORDER		1	/* 8 KiB */
 #define SVM_IOPM_ORDER		2	/* 12 KiB, rounded up */
 
@@ -403,7 +405,7 @@ static void svm_vcpu_reset(struct posada_vcpu *vcpu)
 	s->cr0 = X86_CR0_NW | X86_CR0_CD | X86_CR0_ET;
 	s->efer = EFER_SVME;
 	s->dr6 = DR6_RESERVED;
-	s->dr7 = DR7_FIXED_1;
+	s->dr7 = POSADA_DR7_FIXED;
 	s->g_pat = 0x0007040600070406ULL;
 	memset(svm->dr, 0, sizeof(svm->dr));
 	svm->nmi_masked = svm->iret_pending = svm->nmi_step = false;
@@ -669,7 +671,7 @@ static void svm_inject(struct posada_vcpu *vcpu, const struct posada_event *ev)
 			vmcb->control.clean &= ~SVM_CLEAN_CR2;
 		} else if (ev->vector == X86_TRAP_DB) {
 			vmcb->save.dr6 |= ev->payload;
-			vmcb->save.dr7 &= ~DR7_GD;
+			vmcb->save.dr7 &= ~SVM_DR7_GD;
 			vmcb->control.clean &= ~SVM_CLEAN_DR;
 		}
 	}
@@ -685,8 +687,12 @@ void svm_window(struct posada_vcpu *vcpu, u32 windows)
 	struct vmcb_control_area *c = &svm->vmcb->control;
 
 	c->int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
-	if (windows & POSADA_WINDOW_IRQ)
-		c->int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK;
+	if (windows & POSADA_WINDOW_IRQ) {
+		u32 prio = POSADA_WINDOW_PRIO_OF(windows);
+
+		c->int_ctl |= V_IRQ_MASK | prio << V_INTR_PRIO_SHIFT;
+		c->int_ctl |= prio ? 0 : V_IGN_TPR_MASK | V_INTR_PRIO_MASK;
+	}
 	c->int_vector = 0;
 	c->clean &= ~SVM_CLEAN_INTR;
 	svm_intercept(svm, INTERCEPT_VINTR, windows & POSADA_WINDOW_IRQ);
@@ -843,7 +849,7 @@ static void svm_update_debug(struct posada_vcpu *vcpu)
 
 	svm_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_BP,
 		      vcpu->debug.flags & POSADA_DEBUG_BREAK);
-	svm->vmcb->save.dr7 = DR7_FIXED_1;
+	svm->vmcb->save.dr7 = POSADA_DR7_FIXED;
 	if (vcpu->debug.flags & POSADA_DEBUG_HARDWARE) {
 		svm->vmcb->save.dr7 |= vcpu->debug.dr7;
 		svm_load_dregs(svm);

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What an exit means: one row of a table for each neutral kind. A handler
+ * returns > 0 to enter again, 0 with the run page filled, < 0 an errno.
+ */
+#include <linux/sched.h>
+#include <asm/processor.h>
+#include <asm/debugreg.h>
+#include <asm/trapnr.h>
+#include "posada.h"
+#include "trace.h"
+
+/* ---- raising exceptions ---- */
+
+/* SDM volume 3, "Interrupt 8 - Double Fault Exception": the three classes. */
+enum posada_class { POSADA_BENIGN, POSADA_CONTRIBUTORY, POSADA_PAGE_FAULT };
+
+static enum posada_class posada_class(u8 vector)
+{
+	switch (vector) {
+	case X86_TRAP_DE:
+	case X86_TRAP_TS:
+	case X86_TRAP_NP:
+	case X86_TRAP_SS:
+	case X86_TRAP_GP:
+		return POSADA_CONTRIBUTORY;
+	case X86_TRAP_PF:
+		return POSADA_PAGE_FAULT;
+	}
+	return POSADA_BENIGN;
+}
+
+static bool posada_doubles(u8 first, u8 second)
+{
+	enum posada_class a = posada_class(first), b = posada_class(second);
+
+	return (a == POSADA_CONTRIBUTORY && b == POSADA_CONTRIBUTORY) ||
+	       (a == POSADA_PAGE_FAULT && b != POSADA_BENIGN);
+}
+
+void posada_raise(struct posada_vcpu *vcpu, u8 vector, bool has_error,
+		  u32 error, u64 payload)
+{
+	struct posada_event *ev = &vcpu->pending;
+	struct posada_event next = {
+		.kind = POSADA_EVENT_EXCEPTION, .vector = vector,
+		.has_error = has_error, .error = error, .payload = payload,
+	};
+
+	/* Real mode pushes no error code, and the CPU refuses to inject one. */
+	if (ev->kind == POSADA_EVENT_EXCEPTION) {
+		if (ev->vector == X86_TRAP_DF &&
+		    posada_class(vector) != POSADA_BENIGN) {
+			set_bit(POSADA_REQ_SHUTDOWN, &vcpu->requests);
+			return;
+		}
+		if (posada_doubles(ev->vector, vector)) {
+			next.vector = X86_TRAP_DF;
+			next.has_error = true;
+			next.error = 0;
+		}
+	} else if (ev->kind == POSADA_EVENT_INTERRUPT) {
+		/* It is acknowledged: deliver it after the exception. */
+		vcpu->extint = ev->vector;
+	} else if (ev->kind == POSADA_EVENT_NMI) {
+		vcpu->ops->set_nmi_masked(vcpu, false);
+		atomic_inc(&vcpu->nmi_pending);
+	}
+	if (next.has_error) {
+		struct posada_paging pg;
+
+		vcpu->ops->get_paging(vcpu, &pg);
+		next.has_error = pg.cr0 & X86_CR0_PE;
+	}
+	*ev = next;
+}
+
+/* ---- instructions ---- */
+
+int posada_skip(struct posada_vcpu *vcpu)
+{
+	vcpu->regs.rip += vcpu->exit.insn_len;
+	if (!vcpu->long64)
+		vcpu->regs.rip = (u32)vcpu->regs.rip;
+	vcpu->shadow = 0;
+	vcpu->regs.rflags &= ~X86_EFLAGS_RF;
+	if (unlikely(vcpu->debug.flags & POSADA_DEBUG_STEP))
+		set_bit(POSADA_REQ_STEP, &vcpu->requests);
+	else if (unlikely(vcpu->regs.rflags & X86_EFLAGS_TF))
+		posada_raise(vcpu, X86_TRAP_DB, false, 0, DR_STEP);
+	return 1;
+}
+
+#define POSADA_FETCH_TRIES	16
+
+/*
+ * The CPU did not say how long the instruction is: look. If something else is
+ * there by now - another vCPU wrote it, or its translation changed - the exit
+ * never happened: let the guest execute what is there. Not for ever, though.
+ * 1: exit.insn_len is set. 0: enter again.
+ */
+static int posada_size_insn(struct posada_vcpu *vcpu)
+{
+	int len = posada_insn_length(vcpu, vcpu->exit.insn);
+
+	if (likely(len > 0)) {
+		vcpu->exit.insn_len = len;
+		vcpu->fetch_failures = 0;
+		return 1;
+	}
+	if (++vcpu->fetch_failures > POSADA_FETCH_TRIES)
+		posada_kill(vcpu, POSADA_KILL_NO_FETCH, vcpu->regs.rip,
+			    vcpu->exit.insn);
+	set_bit(POSADA_REQ_FLUSH, &vcpu->requests);
+	return 0;
+}
+
+static void posada_exit_bytes(struct posada_vcpu *vcpu, u8 *insn, u8 *insn_len)
+{
+	u8 buf[16] = {};
+	int n = vcpu->exit.nr_bytes;
+
+	if (n)
+		memcpy(buf, vcpu->exit.bytes, n);
+	else
+		n = posada_fetch(vcpu, buf);
+	memcpy(insn, buf, sizeof(buf));
+	*insn_len = n;
+}
+
+/* ---- the handlers ---- */
+
+static int posada_x_none(struct posada_vcpu *vcpu)
+{
+	return 1;
+}
+
+static int posada_x_window(struct posada_vcpu *vcpu)
+{
+	vcpu->windows = 0;
+	preempt_disable();
+	vcpu->ops->window(vcpu, 0);
+	preempt_enable();
+	return 1;
+}
+
+static void posada_report_msr(struct posada_vcpu *vcpu, u32 index, u64 data)
+{
+	struct posada_exit_msr *x = &vcpu->run->msr;
+
+	vcpu->run->exit = POSADA_EXIT_MSR;
+	memset(x, 0, sizeof(*x));
+	x->index = index;
+	x->write = vcpu->exit.msr.write;
+	x->data = data;
+	vcpu->completion = x->write ? POSADA_DONE_WRMSR : POSADA_DONE_RDMSR;
+}
+
+static int posada_x_msr(struct posada_vcpu *vcpu)
+{
+	u64 *gpr = vcpu->regs.gpr;
+	u32 index = gpr[POSADA_RCX];
+	u64 value = 0;
+	int r;
+
+	if (vcpu->exit.msr.write) {
+		value = (u32)gpr[POSADA_RAX] | gpr[POSADA_RDX] << 32;
+		r = posada_msr_write(vcpu, index, value, POSADA_BY_GUEST);
+	} else {
+		r = posada_msr_read(vcpu, index, &value, POSADA_BY_GUEST);
+	}
+	trace_posada_msr(vcpu->id, vcpu->exit.msr.write, index, value, r < 0);
+	if (likely(r >= 0)) {
+		if (!vcpu->exit.msr.write) {
+			gpr[POSADA_RAX] = (u32)value;
+			gpr[POSADA_RDX] = value >> 32;
+		}
+		posada_skip(vcpu);
+		return r;
+	}
+	if (r == -ENOENT && (vcpu->vm->flags & POSADA_VM_MSR_EXITS)) {
+		posada_report_msr(vcpu, index, value);
+		return 0;
+	}
+	posada_raise_gp(vcpu);
+	return 1;
+}
+
+/* Strings are userspace's altogether: they take decoding and guest memory. */
+static int posada_string_port(struct posada_vcpu *vcpu)
+{
+	struct posada_exit_port *x = &vcpu->run->port;
+
+	x->flags |= POSADA_PORT_STRING;
+	posada_exit_bytes(vcpu, x->insn, &x->insn_len);
+	return 0;
+}
+
+static int posada_x_port(struct posada_vcpu *vcpu)
+{
+	const struct posada_exit *e = &vcpu->exit;
+	struct posada_exit_port *x = &vcpu->run->port;
+	u32 mask = e->port.len == 4 ? ~0U : BIT(8 * e->port.len) - 1;
+	u32 data = e->port.in ? 0 : vcpu->regs.gpr[POSADA_RAX] & mask;
+
+	if (!e->port.in && !e->port.string &&
+	    rcu_access_pointer(vcpu->vm->doorbells) &&
+	    posada_ring(vcpu->vm, POSADA_DOORBELL_PORT, e->port.port,
+			e->port.len, data)) {
+		vcpu->stat[POSADA_STAT_DOORBELL]++;
+		return posada_skip(vcpu);
+	}
+	vcpu->run->exit = POSADA_EXIT_PORT;
+	x->port = e->port.port;
+	x->len = e->port.len;
+	x->flags = e->port.in ? POSADA_PORT_IN : 0;
+	x->data = data;
+	x->insn_len = 0;
+	if (unlikely(e->port.string))
+		return posada_string_port(vcpu);
+	if (e->port.in) {
+		vcpu->completion = POSADA_DONE_IN;
+		vcpu->completion_len = e->port.len;
+	}
+	posada_skip(vcpu);
+	return 0;
+}
+
+static int posada_x_memory(struct posada_vcpu *vcpu)
+{
+	struct posada_exit_memory *x = &vcpu->run->memory;
+	u32 flags = 0;
+	int r = posada_mmu_fault(vcpu, &flags);
+
+	trace_posada_fault(vcpu->id, vcpu->exit.memory.gpa, flags);
+	if (likely(r > 0))
+		return r;
+	if (r == -ENOMEM)
+		return posada_kill(vcpu, POSADA_KILL_NO_MEMORY,
+				   vcpu->exit.memory.gpa, 0);
+	if (r < 0)
+		return r;
+	/* Nobody can complete half a delivery. */
+	if (unlikely(vcpu->pending.kind))
+		flags |= POSADA_MEM_DELIVERY;
+	if ((flags & POSADA_MEM_DELIVERY) && !(flags & POSADA_MEM_FAULT))
+		return posada_kill(vcpu, POSADA_KILL_DELIVERY,
+				   vcpu->exit.memory.gpa, 0);
+	vcpu->run->exit = POSADA_EXIT_MEMORY;
+	memset(x, 0, sizeof(*x));
+	x->gpa = vcpu->exit.memory.gpa;
+	x->flags = flags;
+	posada_exit_bytes(vcpu, x->insn, &x->insn_len);
+	return 0;
+}
+
+static int posada_x_halt(struct posada_vcpu *vcpu)
+{
+	posada_skip(vcpu);
+	vcpu->mp_state = POSADA_MP_HALTED;
+	return 1;
+}
+
+static int posada_x_cpuid(struct posada_vcpu *vcpu)
+{
+	u64 *gpr = vcpu->regs.gpr;
+	u32 out[4];
+
+	posada_cpuid(vcpu, gpr[POSADA_RAX], gpr[POSADA_RCX], out);
+	gpr[POSADA_RAX] = out[0];
+	gpr[POSADA_RBX] = out[1];
+	gpr[POSADA_RCX] = out[2];
+	gpr[POSADA_RDX] = out[3];
+	return posada_skip(vcpu);
+}
+
+/*
+ * A spinning vCPU: let whoever holds the lock have this CPU's time. The skip
+ * comes first, so that the PAUSE is not met again.
+ */
+static int posada_x_pause(struct posada_vcpu *vcpu)
+{
+	posada_skip(vcpu);
+	yield();
+	return 1;
+}
+
+static int posada_x_skip(struct posada_vcpu *vcpu)
+{
+	return posada_skip(vcpu);
+}
+
+/* SDM volume 2, "XSETBV": what makes a #GP. */
+static int posada_x_xsetbv(struct posada_vcpu *vcpu)
+{
+	u64 *gpr = vcpu->regs.gpr;
+	u64 value = (u32)gpr[POSADA_RAX] | gpr[POSADA_RDX] << 32;
+
+	if (vcpu->cpl || (u32)gpr[POSADA_RCX] ||
+	    !posada_xcr0_valid(value, posada_cpuid_xcr0_mask(vcpu->vm))) {
+		posada_raise_gp(vcpu);
+		return 1;
+	}
+	vcpu->xcr0 = value;
+	return posada_skip(vcpu);
+}
+
+static int posada_x_fault(struct posada_vcpu *vcpu)
+{
+	const struct posada_exit *e = &vcpu->exit;
+
+	posada_raise(vcpu, e->fault.vector, e->fault.has_error, e->fault.error,
+		     0);
+	return 1;
+}
+
+/* Is this #DB or #BP of the debugger outside, not the guest's own? */
+static bool posada_debugger_wants(struct posada_vcpu *vcpu)
+{
+	const struct posada_exit *e = &vcpu->exit;
+
+	if (e->debug.vector == X86_TRAP_BP)
+		return vcpu->debug.flags & POSADA_DEBUG_BREAK;
+	return ((vcpu->debug.flags & POSADA_DEBUG_STEP) &&
+		(e->debug.dr6 & DR_STEP)) ||
+	       ((vcpu->debug.flags & POSADA_DEBUG_HARDWARE) &&
+		(e->debug.dr6 & DR_TRAP_BITS));
+}
+
+static int posada_x_debug(struct posada_vcpu *vcpu)
+{
+	const struct posada_exit *e = &vcpu->exit;
+	struct posada_paging pg;
+
+	if (!posada_debugger_wants(vcpu)) {
+		posada_raise(vcpu, e->debug.vector, false, 0, e->debug.dr6);
+		return 1;
+	}
+	vcpu->ops->get_paging(vcpu, &pg);
+	vcpu->run->exit = POSADA_EXIT_DEBUG;
+	vcpu->run->debug = (struct posada_exit_debug){
+		.vector = e->debug.vector, .dr6 = e->debug.dr6,
+		.address = vcpu->regs.rip + (vcpu->long64 ? 0 : pg.cs_base),
+	};
+	return 0;
+}
+
+static int posada_x_shutdown(struct posada_vcpu *vcpu)
+{
+	vcpu->run->exit = POSADA_EXIT_SHUTDOWN;
+	return 0;
+}
+
+static int posada_x_machine_check(struct posada_vcpu *vcpu)
+{
+	/* The host has dealt with it; if we still run, the guest may not. */
+	return posada_kill(vcpu, POSADA_KILL_MACHINE, 0, 0);
+}
+
+static int posada_x_bad_state(struct posada_vcpu *vcpu)
+{
+	return posada_kill(vcpu, POSADA_KILL_BAD_STATE, vcpu->exit.fail.code,
+			   vcpu->exit.fail.info);
+}
+
+static int posada_x_unknown(struct posada_vcpu *vcpu)
+{
+	return posada_kill(vcpu, POSADA_KILL_BAD_EXIT, vcpu->exit.fail.code,
+			   vcpu->exit.fail.info);
+}
+
+static const struct {
+	int (*handle)(struct posada_vcpu *vcpu);
+	u8 stat;
+} posada_exits[POSADA_NR_X] = {
+	[POSADA_X_NONE]	   = { posada_x_none, POSADA_STAT_OTHER },
+	[POSADA_X_HOST_IRQ] = { posada_x_none, POSADA_STAT_HOST_IRQ },
+	[POSADA_X_MSR]	   = { posada_x_msr, POSADA_STAT_MSR },
+	[POSADA_X_PORT]	   = { posada_x_port, POSADA_STAT_PORT },
+	[POSADA_X_MEMORY]  = { posada_x_memory, POSADA_STAT_MEMORY },
+	[POSADA_X_HALT]	   = { posada_x_halt, POSADA_STAT_HALT },
+	[POSADA_X_HYPERCALL] = { posada_hypercall, POSADA_STAT_HYPERCALL },
+	[POSADA_X_CPUID]   = { posada_x_cpuid, POSADA_STAT_CPUID },
+	[POSADA_X_WINDOW]  = { posada_x_window, POSADA_STAT_WINDOW },
+	[POSADA_X_PAUSE]   = { posada_x_pause, POSADA_STAT_PAUSE },
+	[POSADA_X_SKIP]	   = { posada_x_skip, POSADA_STAT_OTHER },
+	[POSADA_X_XSETBV]  = { posada_x_xsetbv, POSADA_STAT_OTHER },
+	[POSADA_X_FAULT]   = { posada_x_fault, POSADA_STAT_EXCEPTION },
+	[POSADA_X_DEBUG]   = { posada_x_debug, POSADA_STAT_EXCEPTION },
+	[POSADA_X_SHUTDOWN] = { posada_x_shutdown, POSADA_STAT_OTHER },
+	[POSADA_X_MACHINE_CHECK] = { posada_x_machine_check, POSADA_STAT_OTHER },
+	[POSADA_X_BAD_STATE] = { posada_x_bad_state, POSADA_STAT_OTHER },
+	[POSADA_X_UNKNOWN] = { posada_x_unknown, POSADA_STAT_OTHER },
+};
+
+int posada_handle_exit(struct posada_vcpu *vcpu)
+{
+	struct posada_exit *e = &vcpu->exit;
+
+	if (unlikely(e->interrupted.kind)) {
+		vcpu->pending = e->interrupted;
+		vcpu->stat[POSADA_STAT_REINJECT]++;
+	}
+	vcpu->stat[posada_exits[e->kind].stat]++;
+	if (e->insn && !e->insn_len && !posada_size_insn(vcpu))
+		return 1;
+	return posada_exits[e->kind].handle(vcpu);
+}

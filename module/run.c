@@ -1,0 +1,726 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * POSADA_RUN: from the run page into the guest, round and round, and out.
+ *
+ *   commit -> complete the last exit -> { requests -> enter -> exit }* -> fill
+ *
+ * The loop follows the return rule: > 0 enter again, 0 userspace, < 0 errno.
+ */
+#include <linux/entry-kvm.h>
+#include <linux/sched/clock.h>
+#include <linux/sched/stat.h>
+#include <linux/static_call.h>
+#include <asm/debugreg.h>
+#include <asm/fpu/xcr.h>
+#include <asm/pkru.h>
+#include "compat.h"
+#include "entry.h"
+#include "posada.h"
+#include "trace.h"
+
+static void posada_no_op(struct posada_vcpu *vcpu)
+{
+}
+
+DEFINE_STATIC_CALL(posada_enter, posada_no_op);
+DEFINE_STATIC_CALL(posada_decode, posada_no_op);
+
+void posada_run_init(const struct posada_backend *ops)
+{
+	static_call_update(posada_enter, ops->enter);
+	static_call_update(posada_decode, ops->decode);
+}
+
+/* ---- kicks ---- */
+
+void posada_kick(struct posada_vcpu *vcpu)
+{
+	int cpu;
+
+	rcuwait_wake_up(&vcpu->wait);
+	/* Pairs with the barrier in posada_enter_once(). */
+	smp_mb();
+	if (READ_ONCE(vcpu->mode) != POSADA_IN_GUEST)
+		return;
+	cpu = get_cpu();
+	if (vcpu->cpu != cpu && vcpu->cpu >= 0)
+		smp_send_reschedule(vcpu->cpu);
+	put_cpu();
+}
+
+void posada_request(struct posada_vcpu *vcpu, int req)
+{
+	set_bit(req, &vcpu->requests);
+	posada_kick(vcpu);
+}
+
+static void posada_ack_flush(void *unused)
+{
+}
+
+void posada_flush_vm(struct posada_vm *vm)
+{
+	struct posada_vcpu *vcpu;
+	cpumask_var_t mask;
+	bool all = !zalloc_cpumask_var(&mask, GFP_ATOMIC);
+	int i;
+
+	preempt_disable();
+	posada_for_each_vcpu(i, vcpu, vm) {
+		set_bit(POSADA_REQ_FLUSH, &vcpu->requests);
+		/* Pairs with the barrier in posada_enter_once(). */
+		smp_mb__after_atomic();
+		if (!all && READ_ONCE(vcpu->mode) == POSADA_IN_GUEST &&
+		    vcpu->cpu >= 0)
+			cpumask_set_cpu(vcpu->cpu, mask);
+	}
+	/* Once the IPI is answered the guest was left, or not entered. */
+	smp_call_function_many(all ? cpu_online_mask : mask, posada_ack_flush,
+			       NULL, true);
+	preempt_enable();
+	if (!all)
+		free_cpumask_var(mask);
+}
+
+int posada_kill(struct posada_vcpu *vcpu, u32 reason, u64 info0, u64 info1)
+{
+	static DEFINE_SPINLOCK(killing);
+	struct posada_vm *vm = vcpu->vm;
+	struct posada_vcpu *other;
+	int i;
+
+	spin_lock(&killing);
+	if (!vm->killed) {
+		vm->killing.reason = reason;
+		vm->killing.vcpu = vcpu->id;
+		vm->killing.info[0] = info0;
+		vm->killing.info[1] = info1;
+		/* Pairs with the acquire in posada_report_kill(). */
+		smp_store_release(&vm->killed, reason);
+	}
+	spin_unlock(&killing);
+	posada_for_each_vcpu(i, other, vm)
+		posada_request(other, POSADA_REQ_KILLED);
+	return 1;	/* the request ends the loop */
+}
+
+static int posada_report_kill(struct posada_vcpu *vcpu)
+{
+	smp_load_acquire(&vcpu->vm->killed);
+	vcpu->run->exit = POSADA_EXIT_KILLED;
+	vcpu->run->killed = vcpu->vm->killing;
+	return 0;
+}
+
+/* ---- onto the CPU and off it ---- */
+
+static void posada_load(struct posada_vcpu *vcpu)
+{
+	vcpu->cpu = smp_processor_id();
+	vcpu->ops->load(vcpu);
+	if (boot_cpu_has(X86_FEATURE_RDTSCP) ||
+	    boot_cpu_has(X86_FEATURE_RDPID)) {
+		rdmsrl(MSR_TSC_AUX, vcpu->host_tsc_aux);
+		vcpu->hw_tsc_aux = vcpu->host_tsc_aux;
+	}
+	if (vcpu->msrs.steal_time)
+		set_bit(POSADA_REQ_STEAL, &vcpu->requests);
+}
+
+static void posada_put(struct posada_vcpu *vcpu)
+{
+	vcpu->ops->put(vcpu);
+	if (vcpu->hw_tsc_aux != vcpu->host_tsc_aux) {
+		wrmsrl(MSR_TSC_AUX, vcpu->host_tsc_aux);
+		vcpu->hw_tsc_aux = vcpu->host_tsc_aux;
+	}
+	vcpu->cpu = -1;
+}
+
+static void posada_sched_in(struct preempt_notifier *pn, int cpu)
+{
+	struct posada_vcpu *vcpu =
+		container_of(pn, struct posada_vcpu, notifier);
+
+	vcpu->preempted = false;
+	posada_load(vcpu);
+}
+
+static void posada_sched_out(struct preempt_notifier *pn,
+			     struct task_struct *next)
+{
+	struct posada_vcpu *vcpu =
+		container_of(pn, struct posada_vcpu, notifier);
+
+	vcpu->preempted = task_is_running(current);
+	posada_steal_preempted(vcpu);
+	posada_put(vcpu);
+}
+
+static struct preempt_ops posada_preempt_ops = {
+	.sched_in = posada_sched_in,
+	.sched_out = posada_sched_out,
+};
+
+void posada_notifier_init(struct posada_vcpu *vcpu)
+{
+	preempt_notifier_init(&vcpu->notifier, &posada_preempt_ops);
+}
+
+static void posada_begin(struct posada_vcpu *vcpu)
+{
+	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
+	preempt_disable();
+	preempt_notifier_register(&vcpu->notifier);
+	posada_load(vcpu);
+	preempt_enable();
+}
+
+static void posada_end(struct posada_vcpu *vcpu)
+{
+	preempt_disable();
+	posada_steal_preempted(vcpu);
+	posada_put(vcpu);
+	preempt_notifier_unregister(&vcpu->notifier);
+	preempt_enable();
+	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
+}
+
+/* ---- HLT ---- */
+
+#define POSADA_POLL_MAX_NS	100000
+#define POSADA_POLL_START_NS	10000
+
+/* Would the vCPU execute instructions, or leave, if it were let run? */
+static bool posada_runnable(struct posada_vcpu *vcpu)
+{
+	bool irqs = vcpu->regs.rflags & X86_EFLAGS_IF;
+
+	if (READ_ONCE(vcpu->requests) & ~BIT(POSADA_REQ_EVENT) &
+	    ~BIT(POSADA_REQ_FLUSH) & ~BIT(POSADA_REQ_CLOCK) &
+	    ~BIT(POSADA_REQ_STEAL))
+		return true;
+	if (vcpu->mp_state == POSADA_MP_WAIT_SIPI)
+		return false;
+	if (READ_ONCE(vcpu->unhalted) || vcpu->pending.kind)
+		return true;
+	if (atomic_read(&vcpu->nmi_pending) && !vcpu->ops->nmi_masked(vcpu))
+		return true;
+	return irqs && (vcpu->extint >= 0 || posada_apic_pending(vcpu) >= 0);
+}
+
+/* Spin a little before sleeping: a wake-up costs more than a short wait. */
+static bool posada_poll(struct posada_vcpu *vcpu, u64 start)
+{
+	u64 end = start + vcpu->halt_poll_ns;
+
+	if (vcpu->mp_state != POSADA_MP_HALTED || !vcpu->halt_poll_ns ||
+	    !(vcpu->msrs.poll_control & 1))
+		return false;
+	do {
+		if (posada_runnable(vcpu)) {
+			vcpu->stat[POSADA_STAT_HALT_POLL_HIT]++;
+			return true;
+		}
+		cpu_relax();
+	} while (single_task_running() && !need_resched() &&
+		 !signal_pending(current) && local_clock() < end);
+	return false;
+}
+
+/* Poll longer after waits that were nearly short enough, else not at all. */
+static void posada_adapt_poll(struct posada_vcpu *vcpu, u64 slept)
+{
+	if (slept > POSADA_POLL_MAX_NS)
+		vcpu->halt_poll_ns = 0;
+	else if (slept > vcpu->halt_poll_ns)
+		vcpu->halt_poll_ns = clamp_t(u64, vcpu->halt_poll_ns * 2,
+					     POSADA_POLL_START_NS,
+					     POSADA_POLL_MAX_NS);
+}
+
+/* Sleep until there is something to do. 1, or -EINTR. */
+static int posada_halt(struct posada_vcpu *vcpu)
+{
+	u64 start = local_clock();
+	int r = 1;
+
+	if (!posada_poll(vcpu, start)) {
+		r = rcuwait_wait_event(&vcpu->wait,
+				       posada_runnable(vcpu),
+				       TASK_INTERRUPTIBLE) ? -EINTR : 1;
+		vcpu->stat[POSADA_STAT_HALT_NS] += local_clock() - start;
+		posada_adapt_poll(vcpu, local_clock() - start);
+	}
+	if (r > 0 && vcpu->mp_state == POSADA_MP_HALTED) {
+		WRITE_ONCE(vcpu->unhalted, false);
+		vcpu->mp_state = POSADA_MP_RUNNABLE;
+	}
+	return r;
+}
+
+/* ---- requests ---- */
+
+static void posada_take_sipi(struct posada_vcpu *vcpu)
+{
+	unsigned long sipi = xchg(&vcpu->apic.sipi, 0);
+	struct posada_sregs s;
+
+	if (vcpu->mp_state != POSADA_MP_WAIT_SIPI || !sipi)
+		return;
+	vcpu->ops->get_sregs(vcpu, &s);
+	s.seg[POSADA_CS].selector = (sipi & 0xff) << 8;
+	s.seg[POSADA_CS].base = (sipi & 0xff) << 12;
+	vcpu->ops->set_sregs(vcpu, &s);
+	vcpu->regs.rip = 0;
+	vcpu->mp_state = POSADA_MP_RUNNABLE;
+}
+
+static int posada_simple_exit(struct posada_vcpu *vcpu, u32 reason)
+{
+	vcpu->run->exit = reason;
+	return 0;
+}
+
+static bool posada_take(struct posada_vcpu *vcpu, int req)
+{
+	return test_and_clear_bit(req, &vcpu->requests);
+}
+
+static int posada_step_exit(struct posada_vcpu *vcpu)
+{
+	struct posada_paging pg;
+
+	vcpu->ops->get_paging(vcpu, &pg);
+	vcpu->run->exit = POSADA_EXIT_DEBUG;
+	vcpu->run->debug = (struct posada_exit_debug){
+		.vector = 1, .dr6 = DR_STEP,
+		.address = vcpu->regs.rip + (vcpu->long64 ? 0 : pg.cs_base),
+	};
+	return 0;
+}
+
+/* Those that end the run. 1: none did. */
+static int posada_last_requests(struct posada_vcpu *vcpu)
+{
+	if (test_bit(POSADA_REQ_KILLED, &vcpu->requests))
+		return posada_report_kill(vcpu);
+	if (posada_take(vcpu, POSADA_REQ_SHUTDOWN))
+		return posada_simple_exit(vcpu, POSADA_EXIT_SHUTDOWN);
+	if (posada_take(vcpu, POSADA_REQ_STEP))
+		return posada_step_exit(vcpu);
+	if (posada_take(vcpu, POSADA_REQ_KICK))
+		return posada_simple_exit(vcpu, POSADA_EXIT_KICK);
+	return 1;
+}
+
+static int posada_requests(struct posada_vcpu *vcpu)
+{
+	int r = posada_last_requests(vcpu);
+
+	if (r <= 0)
+		return r;
+	clear_bit(POSADA_REQ_EVENT, &vcpu->requests);
+	if (posada_take(vcpu, POSADA_REQ_INIT))
+		posada_vcpu_reset(vcpu, true);
+	if (posada_take(vcpu, POSADA_REQ_SIPI))
+		posada_take_sipi(vcpu);
+	if (posada_take(vcpu, POSADA_REQ_CLOCK))
+		posada_clock_update(vcpu);
+	if (posada_take(vcpu, POSADA_REQ_STEAL))
+		posada_steal_update(vcpu);
+	if (posada_take(vcpu, POSADA_REQ_FLUSH)) {
+		vcpu->stat[POSADA_STAT_TLB_FLUSH]++;
+		preempt_disable();
+		vcpu->ops->flush_tlb(vcpu);
+		preempt_enable();
+	}
+	return 1;
+}
+
+/* ---- into the guest ---- */
+
+static void posada_inject(struct posada_vcpu *vcpu, struct posada_event *ev)
+{
+	static const u8 stat[] = {
+		[POSADA_EVENT_INTERRUPT] = POSADA_STAT_INJECT_IRQ,
+		[POSADA_EVENT_NMI] = POSADA_STAT_INJECT_NMI,
+		[POSADA_EVENT_EXCEPTION] = POSADA_STAT_INJECT_EXCEPTION,
+	};
+
+	vcpu->stat[stat[ev->kind]]++;
+	trace_posada_inject(vcpu->id, ev->kind, ev->vector, ev->has_error,
+			    ev->error);
+	vcpu->ops->inject(vcpu, ev);
+}
+
+/* The vector of a waiting interrupt, taken from where it waited. */
+static u8 posada_ack_interrupt(struct posada_vcpu *vcpu, int vector)
+{
+	if (vcpu->extint >= 0) {
+		vector = vcpu->extint;
+		vcpu->extint = -1;
+	} else {
+		posada_apic_ack(vcpu, vector);
+	}
+	return vector;
+}
+
+static bool posada_window_open(struct posada_vcpu *vcpu)
+{
+	return (vcpu->regs.rflags & X86_EFLAGS_IF) && !vcpu->shadow &&
+	       !vcpu->pending.kind;
+}
+
+/*
+ * One event goes in with each entry: a delivery that was cut short first,
+ * then an NMI, then an interrupt. Ask for a window for what has to wait.
+ * Irqoff: nothing is called off after this.
+ */
+static void posada_pick_event(struct posada_vcpu *vcpu)
+{
+	bool open = posada_window_open(vcpu), busy = vcpu->pending.kind;
+	u32 windows = 0;
+	int vector;
+
+	if (busy) {
+		posada_inject(vcpu, &vcpu->pending);
+		vcpu->pending.kind = POSADA_EVENT_NONE;
+	}
+	if (unlikely(atomic_read(&vcpu->nmi_pending))) {
+		if (busy || vcpu->shadow || vcpu->ops->nmi_masked(vcpu)) {
+			windows |= POSADA_WINDOW_NMI;
+		} else {
+			struct posada_event nmi = {
+				.kind = POSADA_EVENT_NMI, .vector = 2,
+			};
+
+			atomic_dec(&vcpu->nmi_pending);
+			posada_inject(vcpu, &nmi);
+			busy = true;
+			if (atomic_read(&vcpu->nmi_pending))
+				windows |= POSADA_WINDOW_NMI;
+		}
+	}
+	vector = posada_apic_pending(vcpu);
+	if (vector >= 0 || vcpu->extint >= 0) {
+		if (busy || !open) {
+			windows |= POSADA_WINDOW_IRQ;
+		} else {
+			struct posada_event irq = {
+				.kind = POSADA_EVENT_INTERRUPT,
+				.vector = posada_ack_interrupt(vcpu, vector),
+			};
+
+			posada_inject(vcpu, &irq);
+			/* Another may follow as soon as this one allows it. */
+			if (vcpu->extint >= 0 || posada_apic_pending(vcpu) >= 0)
+				windows |= POSADA_WINDOW_IRQ;
+		}
+	}
+	if (unlikely(READ_ONCE(vcpu->run->request) & POSADA_RUN_WINDOW))
+		windows |= POSADA_WINDOW_IRQ;
+	/* One that only the TPR holds back: a MOV to CR8 makes no exit. */
+	if (!(windows & POSADA_WINDOW_IRQ)) {
+		vector = posada_apic_blocked(vcpu);
+		if (unlikely(vector >= 0))
+			windows |= POSADA_WINDOW_IRQ |
+				   POSADA_WINDOW_PRIO(vector >> 4);
+	}
+	if (unlikely(windows != vcpu->windows)) {
+		vcpu->windows = windows;
+		vcpu->ops->window(vcpu, windows);
+	}
+}
+
+/*
+ * What of the guest's must not be live while the host runs, but is in no
+ * VMCB: XCR0, XSS, PKRU, TSC_AUX (the last stays until the CPU is left).
+ */
+static __always_inline u32 posada_guest_extra(struct posada_vcpu *vcpu)
+{
+	u32 host_pkru = 0;
+
+	if (unlikely(vcpu->xcr0 != posada_host_xcr0_live))
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
+	if (unlikely(vcpu->msrs.xss != posada_host_xss))
+		wrmsrl(MSR_IA32_XSS, vcpu->msrs.xss);
+	if (unlikely(vcpu->msrs.tsc_aux != vcpu->hw_tsc_aux) &&
+	    boot_cpu_has(X86_FEATURE_RDTSCP)) {
+		wrmsrl(MSR_TSC_AUX, vcpu->msrs.tsc_aux);
+		vcpu->hw_tsc_aux = vcpu->msrs.tsc_aux;
+	}
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE)) {
+		host_pkru = read_pkru();
+		if (host_pkru != vcpu->pkru)
+			write_pkru(vcpu->pkru);
+	}
+	return host_pkru;
+}
+
+static __always_inline void posada_host_extra(struct posada_vcpu *vcpu,
+					      u32 host_pkru)
+{
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE)) {
+		vcpu->pkru = rdpkru();
+		if (host_pkru != vcpu->pkru)
+			write_pkru(host_pkru);
+	}
+	if (unlikely(vcpu->msrs.xss != posada_host_xss))
+		wrmsrl(MSR_IA32_XSS, posada_host_xss);
+	if (unlikely(vcpu->xcr0 != posada_host_xcr0_live))
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, posada_host_xcr0_live);
+}
+
+static __always_inline bool posada_must_not_enter(struct posada_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->requests) || __xfer_to_guest_mode_work_pending();
+}
+
+/* Interrupts off, from the last look at requests until the guest is left. */
+static void posada_enter_irqoff(struct posada_vcpu *vcpu)
+{
+	u32 host_pkru;
+	u8 tpr;
+
+	posada_pick_event(vcpu);
+	tpr = posada_apic_get_cr8(vcpu);
+	vcpu->cr8 = tpr;
+	if (unlikely(vcpu->debug.flags & POSADA_DEBUG_STEP))
+		vcpu->regs.rflags |= X86_EFLAGS_TF;
+	trace_posada_entry(vcpu->id, vcpu->regs.rip);
+	vcpu->stat[POSADA_STAT_ENTRIES]++;
+	host_pkru = posada_guest_extra(vcpu);
+	posada_account_enter();
+	static_call(posada_enter)(vcpu);
+	posada_host_extra(vcpu, host_pkru);
+	if (unlikely(vcpu->debug.flags & POSADA_DEBUG_STEP))
+		vcpu->regs.rflags &= ~X86_EFLAGS_TF;
+	if (vcpu->cr8 != tpr)
+		posada_apic_set_cr8(vcpu, vcpu->cr8);
+}
+
+static void posada_enter_once(struct posada_vcpu *vcpu)
+{
+	preempt_disable();
+	local_irq_disable();
+	WRITE_ONCE(vcpu->mode, POSADA_IN_GUEST);
+	/* Who sets a request first, then looks at mode, is not missed. */
+	smp_mb();
+	if (unlikely(posada_must_not_enter(vcpu))) {
+		WRITE_ONCE(vcpu->mode, POSADA_OUTSIDE);
+		vcpu->exit.kind = POSADA_X_NONE;
+		vcpu->exit.interrupted.kind = POSADA_EVENT_NONE;
+		vcpu->exit.insn = POSADA_INSN_NONE;
+		local_irq_enable();
+		preempt_enable();
+		return;
+	}
+	posada_enter_irqoff(vcpu);
+	WRITE_ONCE(vcpu->mode, POSADA_OUTSIDE);
+	/* Host interrupts that ended the guest are taken here. */
+	local_irq_enable();
+	posada_account_exit();
+	static_call(posada_decode)(vcpu);
+	if (vcpu->exit.kind == POSADA_X_HOST_IRQ)
+		posada_note_quiescent();
+	preempt_enable();
+	trace_posada_exit(vcpu->id, vcpu->exit.kind, vcpu->regs.rip);
+}
+
+static int posada_window_exit(struct posada_vcpu *vcpu)
+{
+	if (!(READ_ONCE(vcpu->run->request) & POSADA_RUN_WINDOW) ||
+	    vcpu->extint >= 0 || !posada_window_open(vcpu))
+		return 1;
+	return posada_simple_exit(vcpu, POSADA_EXIT_WINDOW);
+}
+
+static int posada_loop(struct posada_vcpu *vcpu)
+{
+	int r;
+
+	do {
+		if (unlikely(vcpu->requests)) {
+			r = posada_requests(vcpu);
+			if (r <= 0)
+				return r;
+		}
+		if (unlikely(vcpu->mp_state != POSADA_MP_RUNNABLE)) {
+			r = posada_halt(vcpu);
+			if (r < 0)
+				return r;
+			continue;
+		}
+		r = posada_window_exit(vcpu);
+		if (unlikely(r <= 0))
+			return r;
+		posada_enter_once(vcpu);
+		r = posada_handle_exit(vcpu);
+		if (r <= 0)
+			return r;
+		if (unlikely(__xfer_to_guest_mode_work_pending()))
+			r = xfer_to_guest_mode_handle_work(NULL);
+	} while (r >= 0);
+	return r;
+}
+
+/* ---- between the run page and the vCPU ---- */
+
+/* Copy each dirty group once, check all, then apply all. */
+static int posada_commit(struct posada_vcpu *vcpu)
+{
+	struct posada_run *run = vcpu->run;
+	u32 dirty = READ_ONCE(run->dirty);
+	struct {
+		struct posada_regs regs;
+		struct posada_sregs sregs;
+		struct posada_events events;
+		struct posada_dregs dregs;
+	} c;
+	int r = 0;
+
+	if (dirty & ~POSADA_GROUP_ALL)
+		return -EINVAL;
+	if (dirty & POSADA_GROUP_REGS) {
+		memcpy(&c.regs, &run->regs, sizeof(c.regs));
+		r = posada_check_regs(vcpu, &c.regs);
+	}
+	if (!r && dirty & POSADA_GROUP_SREGS) {
+		memcpy(&c.sregs, &run->sregs, sizeof(c.sregs));
+		r = posada_check_sregs(vcpu, &c.sregs) ? -EINVAL : 0;
+	}
+	if (!r && dirty & POSADA_GROUP_EVENTS) {
+		memcpy(&c.events, &run->events, sizeof(c.events));
+		r = posada_check_events(&c.events);
+	}
+	if (!r && dirty & POSADA_GROUP_DREGS) {
+		memcpy(&c.dregs, &run->dregs, sizeof(c.dregs));
+		r = posada_check_dregs(&c.dregs);
+	}
+	if (r)
+		return r;
+	if (dirty & POSADA_GROUP_REGS)
+		vcpu->regs = c.regs;
+	if (dirty & POSADA_GROUP_SREGS)
+		posada_set_sregs(vcpu, &c.sregs);
+	if (dirty & POSADA_GROUP_EVENTS)
+		posada_set_events(vcpu, &c.events);
+	if (dirty & POSADA_GROUP_DREGS)
+		vcpu->ops->set_dregs(vcpu, &c.dregs);
+	WRITE_ONCE(run->dirty, 0);
+	return 0;
+}
+
+static void posada_complete_in(struct posada_vcpu *vcpu)
+{
+	u32 data = READ_ONCE(vcpu->run->port.data);
+	u64 *rax = &vcpu->regs.gpr[POSADA_RAX];
+
+	switch (vcpu->completion_len) {
+	case 1:
+		*rax = (*rax & ~0xffULL) | (data & 0xff);
+		break;
+	case 2:
+		*rax = (*rax & ~0xffffULL) | (data & 0xffff);
+		break;
+	default:
+		*rax = data;
+	}
+}
+
+static void posada_complete_msr(struct posada_vcpu *vcpu, bool read)
+{
+	u64 data = READ_ONCE(vcpu->run->msr.data);
+
+	if (READ_ONCE(vcpu->run->msr.error)) {
+		posada_raise_gp(vcpu);
+		return;
+	}
+	if (read) {
+		vcpu->regs.gpr[POSADA_RAX] = (u32)data;
+		vcpu->regs.gpr[POSADA_RDX] = data >> 32;
+	}
+	posada_skip(vcpu);
+}
+
+/* What the last exit left for userspace to answer. */
+static void posada_complete(struct posada_vcpu *vcpu)
+{
+	u8 completion = vcpu->completion;
+
+	vcpu->completion = POSADA_DONE;
+	switch (completion) {
+	case POSADA_DONE_IN:
+		posada_complete_in(vcpu);
+		break;
+	case POSADA_DONE_RDMSR:
+	case POSADA_DONE_WRMSR:
+		posada_complete_msr(vcpu, completion == POSADA_DONE_RDMSR);
+		break;
+	case POSADA_DONE_HYPERCALL:
+		vcpu->regs.gpr[POSADA_RAX] =
+			READ_ONCE(vcpu->run->hypercall.ret);
+		break;
+	}
+}
+
+static void posada_fill(struct posada_vcpu *vcpu)
+{
+	struct posada_run *run = vcpu->run;
+	u32 fill = READ_ONCE(run->wanted) & POSADA_GROUP_ALL;
+
+	/* Whoever completes a memory access, or a string, needs these. */
+	if (run->exit == POSADA_EXIT_MEMORY ||
+	    (run->exit == POSADA_EXIT_PORT &&
+	     (run->port.flags & POSADA_PORT_STRING)))
+		fill |= POSADA_GROUP_REGS | POSADA_GROUP_SREGS;
+	if (fill & POSADA_GROUP_REGS)
+		run->regs = vcpu->regs;
+	if (fill & POSADA_GROUP_SREGS)
+		posada_get_sregs(vcpu, &run->sregs);
+	if (fill & POSADA_GROUP_EVENTS)
+		posada_get_events(vcpu, &run->events);
+	if (fill & POSADA_GROUP_DREGS)
+		vcpu->ops->get_dregs(vcpu, &run->dregs);
+	run->valid = fill;
+}
+
+/* The first entry of any vCPU fixes the VM's CPUID. */
+static int posada_first_run(struct posada_vm *vm)
+{
+	if (mutex_lock_killable(&vm->lock))
+		return -EINTR;
+	WRITE_ONCE(vm->ran, true);
+	mutex_unlock(&vm->lock);
+	return 0;
+}
+
+int posada_run(struct posada_vcpu *vcpu)
+{
+	struct posada_run *run = vcpu->run;
+	u64 start = rdtsc();
+	int r;
+
+	if (unlikely(!READ_ONCE(vcpu->vm->ran))) {
+		r = posada_first_run(vcpu->vm);
+		if (r)
+			return r;
+	}
+	if (READ_ONCE(run->dirty)) {
+		r = posada_commit(vcpu);
+		if (r)
+			return r;
+	}
+	run->exit = POSADA_EXIT_NONE;
+	posada_begin(vcpu);
+	if (vcpu->completion)
+		posada_complete(vcpu);
+	r = READ_ONCE(run->request) & POSADA_RUN_EXIT_NOW ? -EINTR :
+	    posada_loop(vcpu);
+	posada_fill(vcpu);
+	posada_end(vcpu);
+	vcpu->stat[POSADA_STAT_EXITS]++;
+	vcpu->stat[POSADA_STAT_GUEST_NS] += rdtsc() - start;
+	return r;
+}
