@@ -163,17 +163,21 @@ fault:
 
 /* Opcodes as the little-endian numbers that their bytes are in memory. */
 struct encoding {
-	u32 plain;	/* the form without other prefixes ... */
-	u8 plain_len;	/* ... and its length */
+	u32 plain;	/* the form without other prefixes, ... */
+	u32 plain_mask;	/* ... its bytes, ... */
+	u8 plain_len;	/* ... and their number */
 	u32 opcode;	/* what follows the prefixes */
 	u32 other;	/* another opcode for the same */
 	u8 len;
 	bool rep;	/* needs a REP prefix */
 };
 
-#define ENCODING(op, alt, bytes)				\
-	{ .plain = (op), .plain_len = (bytes),			\
-	  .opcode = (op), .other = (alt), .len = (bytes) }
+#define LOW_BYTES(n)	((1U << ((n) * BITS_PER_BYTE)) - 1)
+
+#define ENCODING(op, alt, bytes)					\
+	{ .plain = (op), .plain_mask = LOW_BYTES(bytes),		\
+	  .plain_len = (bytes), .opcode = (op), .other = (alt),		\
+	  .len = (bytes) }
 
 static const struct encoding encodings[POSADA_NR_INSN] = {
 	[POSADA_INSN_CPUID]	= ENCODING(0xa20f, 0xa20f, 2),
@@ -186,15 +190,11 @@ static const struct encoding encodings[POSADA_NR_INSN] = {
 	/* With REP it is WBNOINVD, of the same length. */
 	[POSADA_INSN_WBINVD]	= ENCODING(0x090f, 0x090f, 2),
 	[POSADA_INSN_INVD]	= ENCODING(0x080f, 0x080f, 2),
-	[POSADA_INSN_PAUSE]	= { .plain = 0x90f3, .plain_len = 2,
+	[POSADA_INSN_PAUSE]	= { .plain = 0x90f3,
+				    .plain_mask = LOW_BYTES(2), .plain_len = 2,
 				    .opcode = 0x90, .other = 0x90, .len = 1,
 				    .rep = true },
 };
-
-static u32 low_bytes(u32 value, int bytes)
-{
-	return value & (u32)((1ULL << (bytes * BITS_PER_BYTE)) - 1);
-}
 
 static bool is_legacy_prefix(u8 byte)
 {
@@ -265,7 +265,7 @@ int posada_insn_length(struct posada_vcpu *vcpu, enum posada_insn insn)
 		   cache->slots_gen == READ_ONCE(vcpu->vm->mmu.slots_gen) &&
 		   offset <= PAGE_SIZE - sizeof(bytes)) &&
 	    peek(cache->hva + offset, &bytes) &&
-	    low_bytes(bytes, e->plain_len) == e->plain)
+	    (bytes & e->plain_mask) == e->plain)
 		return e->plain_len;
 	return find_length(vcpu, e);
 }
