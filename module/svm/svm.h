@@ -17,6 +17,8 @@
 
 #ifndef __ASSEMBLY__
 
+#include <linux/jump_label.h>
+#include <asm/msr.h>
 #include <asm/svm.h>
 #include "../posada.h"
 
@@ -55,6 +57,11 @@ struct svm_cpu {
 };
 
 DECLARE_PER_CPU(struct svm_cpu, svm_cpus);
+DECLARE_STATIC_KEY_FALSE(svm_polite);	/* kvm.ko is loaded */
+
+#define SVM_DR7_ARMED		0xff		/* L0-3, G0-3 */
+#define SVM_DR7_GD		BIT_ULL(13)
+
 
 /* Clean bits: AMD APM volume 2, "VMCB State Caching". */
 #define SVM_CLEAN_INTERCEPTS	BIT(0)
@@ -82,10 +89,59 @@ static inline void svm_intercept(struct svm_vcpu *svm, int bit, bool on)
 	svm->vmcb->control.clean &= ~SVM_CLEAN_INTERCEPTS;
 }
 
+/* Irqoff. Let this CPU execute VMRUN. */
+static __always_inline void svm_enable(struct svm_cpu *cpu, u64 efer)
+{
+	native_wrmsrl(MSR_EFER, efer | EFER_SVME);
+	native_wrmsrl(MSR_VM_HSAVE_PA, cpu->hsave_pa);
+}
+
+static __always_inline void svm_disable(u64 efer)
+{
+	native_wrmsrl(MSR_VM_HSAVE_PA, 0);
+	native_wrmsrl(MSR_EFER, efer & ~(u64)EFER_SVME);
+}
+
+static __always_inline u64 svm_read_efer(void)
+{
+	return native_read_msr(MSR_EFER);
+}
+
+/* Is SVME on this CPU set by us? VM_HSAVE_PA tells whose it is. */
+static inline bool svm_owns_cpu(struct svm_cpu *cpu)
+{
+	return (svm_read_efer() & EFER_SVME) &&
+	       native_read_msr(MSR_VM_HSAVE_PA) == cpu->hsave_pa;
+}
+
+/* host.c: constant once probed */
+extern u32 svm_max_asid;
+extern void *svm_iopm;			/* intercepts every port */
+extern void *svm_msrpm;			/* every MSR but the allow list */
+extern void *svm_msrpm_spec;		/* and SPEC_CTRL, PRED_CMD */
+
+int svm_probe(const char **why);
+void svm_unprobe(void);
+void svm_cpu_down(void);
+
+/* exit.c */
 void svm_decode(struct posada_vcpu *vcpu);
+
+/* svm.c */
 void svm_window(struct posada_vcpu *vcpu, u32 windows);
 void svm_load_dregs(struct svm_vcpu *svm);
-void svm_spec_ctrl_passthrough(struct posada_vcpu *vcpu);
+void svm_flush_tlb(struct posada_vcpu *vcpu);
+
+/* regs.c: operations of struct posada_backend */
+void svm_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s);
+void svm_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
+void svm_get_paging(struct posada_vcpu *vcpu, struct posada_paging *pg);
+void svm_get_dregs(struct posada_vcpu *vcpu, struct posada_dregs *d);
+void svm_set_dregs(struct posada_vcpu *vcpu, const struct posada_dregs *d);
+void svm_update_debug(struct posada_vcpu *vcpu);
+int svm_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value);
+int svm_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value);
+void svm_set_tsc_offset(struct posada_vcpu *vcpu, u64 offset);
 
 /* enter.S. Irqoff, GIF clear: @regs is posada_regs.gpr. */
 void svm_switch(struct svm_switch *sw, u64 *regs);

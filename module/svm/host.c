@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The SVM backend's host side: what a host must have, its CPUs, and KVM.
+ *
+ * SVME is shared with KVM by manners: while kvm.ko is loaded, this backend
+ * sets EFER.SVME for the length of one entry, interrupts off, unless KVM has
+ * set it; KVM, which refuses a CPU with SVME set, never sees ours.
+ */
+#include <linux/cpu.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <asm/processor.h>
+#include "svm.h"
+
+#define SVM_FEATURE_NP		BIT(0)	/* CPUID 0x8000000a EDX */
+#define SVM_MSRPM_ORDER		1	/* 8 KiB */
+#define SVM_IOPM_ORDER		2	/* 12 KiB, rounded up */
+
+DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
+DEFINE_STATIC_KEY_FALSE(svm_polite);
+
+u32 svm_max_asid;
+void *svm_iopm;
+void *svm_msrpm;
+void *svm_msrpm_spec;
+
+/* MSRs that the CPU switches itself: the guest has them without exits. */
+static const u32 svm_direct_msrs[] = {
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
+	MSR_FS_BASE, MSR_GS_BASE,
+	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+};
+
+/* Clear both bits of @msr in the permission map: APM, "MSR Intercepts". */
+static void svm_allow_msr(u8 *map, u32 msr)
+{
+	u32 index = msr & 0x1fff;
+	u32 base = msr < 0x2000 ? 0 : msr < 0xc0010000 ? 0x800 : 0x1000;
+
+	map[base + index / 4] &= ~(3 << (index % 4 * 2));
+}
+
+static void svm_free_maps(void)
+{
+	free_pages((unsigned long)svm_iopm, SVM_IOPM_ORDER);
+	free_pages((unsigned long)svm_msrpm, SVM_MSRPM_ORDER);
+	free_pages((unsigned long)svm_msrpm_spec, SVM_MSRPM_ORDER);
+	svm_iopm = svm_msrpm = svm_msrpm_spec = NULL;
+}
+
+static __must_check int svm_alloc_maps(void)
+{
+	int i;
+
+	svm_iopm = (void *)__get_free_pages(GFP_KERNEL, SVM_IOPM_ORDER);
+	svm_msrpm = (void *)__get_free_pages(GFP_KERNEL, SVM_MSRPM_ORDER);
+	svm_msrpm_spec = (void *)__get_free_pages(GFP_KERNEL, SVM_MSRPM_ORDER);
+	if (!svm_iopm || !svm_msrpm || !svm_msrpm_spec) {
+		svm_free_maps();
+		return -ENOMEM;
+	}
+	memset(svm_iopm, 0xff, PAGE_SIZE << SVM_IOPM_ORDER);
+	memset(svm_msrpm, 0xff, PAGE_SIZE << SVM_MSRPM_ORDER);
+	for (i = 0; i < ARRAY_SIZE(svm_direct_msrs); i++)
+		svm_allow_msr(svm_msrpm, svm_direct_msrs[i]);
+	memcpy(svm_msrpm_spec, svm_msrpm, PAGE_SIZE << SVM_MSRPM_ORDER);
+	svm_allow_msr(svm_msrpm_spec, MSR_IA32_SPEC_CTRL);
+	svm_allow_msr(svm_msrpm_spec, MSR_IA32_PRED_CMD);
+	return 0;
+}
+
+static void svm_free_cpus(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct svm_cpu *c = per_cpu_ptr(&svm_cpus, cpu);
+
+		free_page((unsigned long)c->host);
+		if (c->hsave_pa)
+			free_page((unsigned long)__va(c->hsave_pa));
+		memset(c, 0, sizeof(*c));
+	}
+}
+
+static __must_check int svm_alloc_cpus(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct svm_cpu *c = per_cpu_ptr(&svm_cpus, cpu);
+		unsigned long hsave = get_zeroed_page(GFP_KERNEL);
+
+		c->host = (void *)get_zeroed_page(GFP_KERNEL);
+		c->hsave_pa = hsave ? __pa(hsave) : 0;
+		if (!c->host || !hsave) {
+			svm_free_cpus();
+			return -ENOMEM;
+		}
+		c->host_pa = __pa(c->host);
+		c->asid_gen = 1;
+		c->asid_next = 1;
+	}
+	return 0;
+}
+
+static void svm_ipi_taken(void *taken)
+{
+	if (svm_read_efer() & EFER_SVME)
+		atomic_inc(taken);
+}
+
+/* Does a hypervisor that is not KVM hold SVM on some CPU? */
+static bool svm_taken(void)
+{
+	atomic_t taken = ATOMIC_INIT(0);
+
+	on_each_cpu(svm_ipi_taken, &taken, 1);
+	return atomic_read(&taken);
+}
+
+void svm_cpu_down(void)
+{
+	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
+
+	if (boot_cpu_has(X86_FEATURE_SVM) && svm_owns_cpu(cpu))
+		svm_disable(svm_read_efer());
+	/* What the TLB holds when it is back up, nobody knows. */
+	cpu->asid_gen++;
+	cpu->last = NULL;
+}
+
+static void svm_ipi_down(void *unused)
+{
+	svm_cpu_down();
+}
+
+/* A module came or went: share SVME with kvm.ko as long as it is there. */
+static int svm_module_event(struct notifier_block *nb, unsigned long action,
+			    void *data)
+{
+	struct module *mod = data;
+
+	if (strcmp(mod->name, "kvm"))
+		return NOTIFY_DONE;
+	if (action == MODULE_STATE_COMING) {
+		static_branch_enable(&svm_polite);
+		on_each_cpu(svm_ipi_down, NULL, 1);
+	} else if (action == MODULE_STATE_GOING) {
+		static_branch_disable(&svm_polite);
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block svm_module_nb = {
+	.notifier_call = svm_module_event,
+};
+
+/* Is kvm.ko there already? Its own export tells. */
+static bool svm_kvm_loaded(void)
+{
+	if (IS_BUILTIN(CONFIG_KVM))
+		return true;
+	if (!__symbol_get("kvm_get_kvm"))
+		return false;
+	__symbol_put("kvm_get_kvm");
+	return true;
+}
+
+static int svm_check(const char **why)
+{
+	u64 vm_cr;
+
+	if (cpuid_eax(0x80000000) < SVM_CPUID_FUNC ||
+	    !(cpuid_ecx(0x80000001) & BIT(X86_FEATURE_SVM & 31))) {
+		*why = "this CPU offers no AMD SVM";
+		return -ENODEV;
+	}
+	if (rdmsrl_safe(MSR_VM_CR, &vm_cr) ||
+	    (vm_cr & SVM_VM_CR_SVM_DIS_MASK)) {
+		*why = "SVM is disabled by the firmware: enable it in its setup";
+		return -EPERM;
+	}
+	if (!(cpuid_edx(SVM_CPUID_FUNC) & SVM_FEATURE_NP)) {
+		*why = "this CPU has SVM without nested paging (NPT)";
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+int svm_probe(const char **why)
+{
+	struct posada_backend *b = &posada_svm;
+	int r = svm_check(why);
+
+	if (r)
+		return r;
+	*why = "out of memory";
+	r = svm_alloc_maps();
+	if (r)
+		return r;
+	r = svm_alloc_cpus();
+	if (r) {
+		svm_free_maps();
+		return r;
+	}
+	svm_max_asid = cpuid_ebx(SVM_CPUID_FUNC) - 1;
+	b->pt_levels = pgtable_l5_enabled() ? 5 : 4;
+	b->features = POSADA_FEATURE_DIRTY_LOG;
+	if (boot_cpu_has(X86_FEATURE_NRIPS))
+		b->features |= POSADA_FEATURE_NEXT_RIP;
+	if (boot_cpu_has(X86_FEATURE_DECODEASSISTS))
+		b->features |= POSADA_FEATURE_DECODE_ASSIST;
+	if (boot_cpu_has(X86_FEATURE_PAUSEFILTER))
+		b->features |= POSADA_FEATURE_PAUSE_FILTER;
+	if (boot_cpu_has(X86_FEATURE_GBPAGES))
+		b->features |= POSADA_FEATURE_GIB_PAGES;
+	/* First the notifier, then the look, so that none slips between. */
+	register_module_notifier(&svm_module_nb);
+	if (svm_kvm_loaded()) {
+		static_branch_enable(&svm_polite);
+	} else if (svm_taken()) {
+		*why = "another hypervisor holds SVM: stop it first";
+		unregister_module_notifier(&svm_module_nb);
+		svm_free_cpus();
+		svm_free_maps();
+		return -EBUSY;
+	}
+	return 0;
+}
+
+void svm_unprobe(void)
+{
+	unregister_module_notifier(&svm_module_nb);
+	on_each_cpu(svm_ipi_down, NULL, 1);
+	svm_free_cpus();
+	svm_free_maps();
+}

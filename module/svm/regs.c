@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The registers that the VMCB holds, to and from the neutral structs.
+ */
+#include <asm/msr.h>
+#include <asm/nospec-branch.h>
+#include <asm/processor.h>
+#include <asm/trapnr.h>
+#include "../pagetable.h"
+#include "svm.h"
+
+static struct vmcb_seg *svm_seg(struct vmcb *vmcb, int seg)
+{
+	struct vmcb_save_area *s = &vmcb->save;
+	struct vmcb_seg *const segs[] = {
+		[POSADA_ES] = &s->es, [POSADA_CS] = &s->cs,
+		[POSADA_SS] = &s->ss, [POSADA_DS] = &s->ds,
+		[POSADA_FS] = &s->fs, [POSADA_GS] = &s->gs,
+		[POSADA_LDTR] = &s->ldtr, [POSADA_TR] = &s->tr,
+	};
+
+	return segs[seg];
+}
+
+#define SVM_SEG_ATTR	0x0fff
+
+static void svm_get_seg(const struct vmcb_seg *v, struct posada_segment *s)
+{
+	s->base = v->base;
+	s->limit = v->limit;
+	s->selector = v->selector;
+	s->attr = v->attrib & SVM_SEG_ATTR;
+	if (!(v->attrib & POSADA_SEG_P))
+		s->attr |= POSADA_SEG_UNUSABLE;
+}
+
+void svm_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
+{
+	const struct vmcb_save_area *v = &to_svm(vcpu)->vmcb->save;
+	int i;
+
+	memset(s, 0, sizeof(*s));
+	for (i = 0; i < POSADA_NR_SEGS; i++)
+		svm_get_seg(svm_seg(to_svm(vcpu)->vmcb, i), &s->seg[i]);
+	/* SVM keeps the CPL apart; elsewhere it is SS.DPL. */
+	s->seg[POSADA_SS].attr &= ~POSADA_SEG_DPL;
+	s->seg[POSADA_SS].attr |= v->cpl << POSADA_SEG_DPL_SHIFT;
+	s->gdt.base = v->gdtr.base;
+	s->gdt.limit = v->gdtr.limit;
+	s->idt.base = v->idtr.base;
+	s->idt.limit = v->idtr.limit;
+	s->cr0 = v->cr0;
+	s->cr2 = v->cr2;
+	s->cr3 = v->cr3;
+	s->cr4 = v->cr4;
+	s->cr8 = vcpu->cr8;
+	s->efer = v->efer & ~(u64)EFER_SVME;
+	s->cpl = v->cpl;
+}
+
+void svm_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_save_area *v = &svm->vmcb->save;
+	int i;
+
+	for (i = 0; i < POSADA_NR_SEGS; i++) {
+		struct vmcb_seg *seg = svm_seg(svm->vmcb, i);
+
+		seg->base = s->seg[i].base;
+		seg->limit = s->seg[i].limit;
+		seg->selector = s->seg[i].selector;
+		seg->attrib = s->seg[i].attr & SVM_SEG_ATTR;
+		if (s->seg[i].attr & POSADA_SEG_UNUSABLE)
+			seg->attrib &= ~POSADA_SEG_P;
+	}
+	v->cpl = s->cpl;
+	v->gdtr.base = s->gdt.base;
+	v->gdtr.limit = s->gdt.limit;
+	v->idtr.base = s->idt.base;
+	v->idtr.limit = s->idt.limit;
+	v->cr0 = s->cr0;
+	v->cr2 = s->cr2;
+	v->cr3 = s->cr3;
+	v->cr4 = s->cr4;
+	v->efer = s->efer | EFER_SVME;
+	vcpu->cpl = s->cpl;
+	svm->vmcb->control.clean &= ~(SVM_CLEAN_CR | SVM_CLEAN_DT |
+				      SVM_CLEAN_SEG | SVM_CLEAN_CR2);
+	/* Paging may mean something else now; translations may not survive. */
+	svm_flush_tlb(vcpu);
+}
+
+void svm_get_paging(struct posada_vcpu *vcpu, struct posada_paging *pg)
+{
+	const struct vmcb_save_area *v = &to_svm(vcpu)->vmcb->save;
+
+	pg->cr0 = v->cr0;
+	pg->cr3 = v->cr3;
+	pg->cr4 = v->cr4;
+	pg->efer = v->efer & ~(u64)EFER_SVME;
+	pg->rflags = vcpu->regs.rflags;
+	pg->cs_base = v->cs.base;
+	pg->pkru = vcpu->pkru;
+	pg->cpl = v->cpl;
+	pg->cs_l = v->cs.attrib & POSADA_SEG_L;
+	pg->cs_db = v->cs.attrib & POSADA_SEG_DB;
+}
+
+void svm_get_dregs(struct posada_vcpu *vcpu, struct posada_dregs *d)
+{
+	const struct svm_vcpu *svm = to_svm(vcpu);
+
+	memcpy(d->dr, svm->dr, sizeof(d->dr));
+	d->dr6 = svm->vmcb->save.dr6;
+	d->dr7 = svm->vmcb->save.dr7;
+}
+
+void svm_set_dregs(struct posada_vcpu *vcpu, const struct posada_dregs *d)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	memcpy(svm->dr, d->dr, sizeof(d->dr));
+	svm->vmcb->save.dr6 = d->dr6;
+	svm->vmcb->save.dr7 = d->dr7;
+	svm->vmcb->control.clean &= ~SVM_CLEAN_DR;
+	/* Armed breakpoints must be in the CPU, asked for or not. */
+	if (d->dr7 & SVM_DR7_ARMED)
+		svm_load_dregs(svm);
+}
+
+void svm_update_debug(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_BP,
+		      vcpu->debug.flags & POSADA_DEBUG_BREAK);
+	svm->vmcb->save.dr7 = POSADA_DR7_FIXED;
+	if (vcpu->debug.flags & POSADA_DEBUG_HARDWARE) {
+		svm->vmcb->save.dr7 |= vcpu->debug.dr7;
+		svm_load_dregs(svm);
+	}
+	svm->vmcb->control.clean &= ~SVM_CLEAN_DR;
+}
+
+/* Where the VMCB keeps an MSR, or NULL. */
+static u64 *svm_msr(struct vmcb *vmcb, u32 index)
+{
+	struct vmcb_save_area *s = &vmcb->save;
+
+	switch (index) {
+	case MSR_STAR:			return &s->star;
+	case MSR_LSTAR:			return &s->lstar;
+	case MSR_CSTAR:			return &s->cstar;
+	case MSR_SYSCALL_MASK:		return &s->sfmask;
+	case MSR_KERNEL_GS_BASE:	return &s->kernel_gs_base;
+	case MSR_FS_BASE:		return &s->fs.base;
+	case MSR_GS_BASE:		return &s->gs.base;
+	case MSR_IA32_SYSENTER_CS:	return &s->sysenter_cs;
+	case MSR_IA32_SYSENTER_ESP:	return &s->sysenter_esp;
+	case MSR_IA32_SYSENTER_EIP:	return &s->sysenter_eip;
+	case MSR_IA32_CR_PAT:		return &s->g_pat;
+	}
+	return NULL;
+}
+
+/* The guest uses SPEC_CTRL or PRED_CMD: no more exits for them. */
+static void svm_spec_ctrl_passthrough(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->vmcb->control.msrpm_base_pa = __pa(svm_msrpm_spec);
+	svm->vmcb->control.clean &= ~SVM_CLEAN_PERM;
+	/* With V_SPEC_CTRL the CPU keeps both sides apart by itself. */
+	if (!boot_cpu_has(X86_FEATURE_V_SPEC_CTRL))
+		svm->sw.flags |= SVM_SWITCH_SPEC_CTRL;
+}
+
+int svm_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u64 *field = svm_msr(svm->vmcb, index);
+
+	if (field) {
+		*value = *field;
+		return 0;
+	}
+	if (index != MSR_IA32_SPEC_CTRL ||
+	    !boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
+		return -ENOENT;
+	*value = boot_cpu_has(X86_FEATURE_V_SPEC_CTRL) ?
+		 svm->vmcb->save.spec_ctrl : svm->sw.guest_spec_ctrl;
+	return 0;
+}
+
+int svm_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u64 *field = svm_msr(svm->vmcb, index);
+
+	if (field) {
+		*field = value;
+		svm->vmcb->control.clean &= ~(SVM_CLEAN_NPT | SVM_CLEAN_SEG);
+		return 0;
+	}
+	if (index == MSR_IA32_PRED_CMD && boot_cpu_has(X86_FEATURE_USE_IBPB)) {
+		if (value)
+			wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+		svm_spec_ctrl_passthrough(vcpu);
+		return 0;
+	}
+	if (index != MSR_IA32_SPEC_CTRL ||
+	    !boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
+		return -ENOENT;
+	if (boot_cpu_has(X86_FEATURE_V_SPEC_CTRL))
+		svm->vmcb->save.spec_ctrl = value;
+	else
+		svm->sw.guest_spec_ctrl = value;
+	if (value)
+		svm_spec_ctrl_passthrough(vcpu);
+	return 0;
+}
+
+void svm_set_tsc_offset(struct posada_vcpu *vcpu, u64 offset)
+{
+	struct vmcb_control_area *c = &to_svm(vcpu)->vmcb->control;
+
+	c->tsc_offset = offset;
+	c->clean &= ~SVM_CLEAN_INTERCEPTS;
+}
