@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The virtual machine that `posada run` builds: its settings, its parts, and
+ * the life of its threads.
+ *
+ *	main thread	signals, the terminal's input; waits for the end
+ *	one per vCPU	runs the guest, serves its exits
+ *	console		writes what COM1 sends, in bursts
+ *
+ * Locks: each device has its own, taken in the order uart -> ioapic; nothing
+ * is called with one held but the ioctl that delivers an interrupt.
+ */
+#ifndef MACHINE_H
+#define MACHINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "libposada.h"
+#include "bus.h"
+
+#define KIB			(1ULL << 10)
+#define MIB			(1ULL << 20)
+#define GIB			(1ULL << 30)
+
+/* The guest-physical map. RAM is below the hole and above 4 GiB. */
+#define HOLE_START		(3 * GIB)
+#define HOLE_END		(4 * GIB)
+#define LOW_RAM_END		0x9fc00U	/* conventional memory */
+#define BIOS_START		0xe0000U	/* ACPI tables live here */
+#define BIOS_END		0x100000U
+#define IOAPIC_GPA		0xfec00000U
+
+#define COM1_PORT		0x3f8
+#define COM1_PIN		4
+#define COM2_PORT		0x2f8
+#define COM2_PIN		3
+#define SLEEP_CONTROL_PORT	0x600
+#define SLEEP_STATUS_PORT	0x601
+#define RESET_PORT		0xcf9
+#define RESET_VALUE		0x06
+#define SLEEP_TYPE_S5		5
+
+#define MAX_MODULES		16
+#define STATUS_FAILED		1
+#define STATUS_USAGE		2
+
+enum boot_kind { BOOT_AUTO, BOOT_LINUX, BOOT_PVH, BOOT_MULTIBOOT };
+enum stats_kind { STATS_NONE, STATS_TEXT, STATS_JSON };
+
+struct config {
+	const char *device;
+	const char *kernel;
+	const char *initrd;
+	const char *append;
+	const char *exec;
+	const char *modules[MAX_MODULES];
+	unsigned int nr_modules;
+	unsigned int vcpus;
+	uint64_t mem;
+	enum boot_kind boot;
+	enum stats_kind stats;
+	enum posada_backend_id backend;
+};
+
+struct console;
+struct ioapic;
+struct uart;
+
+struct machine {
+	const struct config *cfg;
+	struct posada_vm *vm;
+	uint64_t low_bytes;		/* RAM from 0 */
+	uint64_t high_bytes;		/* RAM from 4 GiB */
+
+	struct bus ports;
+	struct bus mmio;
+	struct ioapic *ioapic;
+	struct uart *com1;
+	struct uart *com2;
+	struct console *console;
+
+	struct vcpu_thread {
+		struct machine *m;
+		struct posada_vcpu *vcpu;
+		pthread_t thread;
+		bool started;
+	} cpu[POSADA_MAX_VCPUS];
+	unsigned int nr_cpus;
+
+	/* The first to end the machine sets the status and what to say. */
+	atomic_bool stopping;
+	int stop_fd;			/* eventfd: readable once stopping */
+	int status;
+	char *last_words;		/* for stderr, after the console's */
+	int exec_status;		/* what COM2 reported, or -1 */
+};
+
+/* machine.c */
+struct machine *machine_create(const struct config *cfg);
+void machine_start(struct machine *m);
+/* Stop with @status, unless stopping already; @words is given away. */
+void machine_stop(struct machine *m, int status, char *words);
+/* Wait until all vCPU threads have ended and all output is out. */
+void machine_finish(struct machine *m);
+void machine_free(struct machine *m);
+/* The memory at [gpa, gpa + bytes); ends the program if it is not RAM. */
+void *guest_memory(struct machine *m, uint64_t gpa, uint64_t bytes,
+		   const char *what);
+
+/* vcpu.c */
+void *vcpu_main(void *arg);
+
+/* boot.c: load the kernel that cfg names, set the first vCPU's registers. */
+struct image;
+void boot_check(const struct config *cfg, struct image *kernel);
+void boot_load(struct machine *m, const struct image *kernel);
+
+/* acpi.c: build the tables; -> the gpa of the RSDP. */
+uint64_t acpi_build(struct machine *m);
+
+/* misc.c: the small port devices. */
+void misc_init(struct machine *m);
+
+/* dump.c: what a kernel hacker wants to see of a dead guest, to be freed. */
+char *dump_death(struct machine *m, struct posada_vcpu *vcpu,
+		 const char *why);
+
+/* stats.c */
+void stats_print(struct machine *m, FILE *to);
+
+/* util.c */
+/* Print one line that begins with "posada: ", and end with status 1. */
+void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void warn_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void *xcalloc(size_t count, size_t bytes);
+char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif /* MACHINE_H */

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+/* posada: the tool. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "doctor.h"
+#include "exec.h"
+#include "image.h"
+#include "options.h"
+#include "term.h"
+#include "uart.h"
+
+#ifndef POSADA_VERSION
+#define POSADA_VERSION "unknown"
+#endif
+
+static const char help[] =
+	"usage: posada COMMAND [options]\n"
+	"\n"
+	"Commands\n"
+	"  run       boot a kernel in a virtual machine\n"
+	"  doctor    say what this host offers, and what would help\n"
+	"\n"
+	"Options\n"
+	"  --help    this help; `posada run --help` for a command's\n"
+	"  --version the version\n";
+
+static const char doctor_help[] =
+	"usage: posada doctor [--json]\n"
+	"\n"
+	"Say which backends this host offers, and for each that it does not, why and\n"
+	"what would help.\n"
+	"\n"
+	"  --json    for programs\n"
+	"\n"
+	"Exit status: 0 if guests can be started here, 1 if not, 2 on a usage error.\n";
+
+static int cmd_doctor(int argc, char **argv)
+{
+	if (argc == 2 && (!strcmp(argv[1], "--help") ||
+			  !strcmp(argv[1], "-h"))) {
+		fputs(doctor_help, stdout);
+		return 0;
+	}
+	if (argc > 2 || (argc == 2 && strcmp(argv[1], "--json")))
+		usage_error("doctor", "unexpected argument '%s'",
+			    argv[argc > 2 ? 2 : 1]);
+	return doctor(argc == 2);
+}
+
+/* The status of --exec is that of its command; only then. */
+static int final_status(struct machine *m)
+{
+	if (!m->cfg->exec || m->status)
+		return m->status;
+	if (m->exec_status >= 0)
+		return m->exec_status;
+	warn_line("the guest ended before it reported the command's status (does its init know --exec? try without)");
+	return STATUS_FAILED;
+}
+
+static int run_machine(struct machine *m, struct exec *exec, int room_fd)
+{
+	int status;
+
+	misc_init(m);
+	m->console = console_create();
+	m->com1 = uart_create(m, COM1_PORT, COM1_PIN, console_put, m->console,
+			      room_fd);
+	m->com2 = uart_create(m, COM2_PORT, COM2_PIN, exec_put, exec, -1);
+	term_raw();
+	machine_start(m);
+	term_loop(m, room_fd);
+	machine_finish(m);
+	term_restore();
+	if (m->last_words)
+		fputs(m->last_words, stderr);
+	stats_print(m, stderr);
+	status = final_status(m);
+	machine_free(m);
+	return status;
+}
+
+static int cmd_run(int argc, char **argv)
+{
+	struct config cfg;
+	struct image kernel;
+	struct machine *m;
+	struct exec *exec;
+	int status, room_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (room_fd < 0)
+		die("cannot create an eventfd: %s", strerror(errno));
+	options_parse(&cfg, argc, argv);
+	/* Whatever can be found wrong is found before anything is created. */
+	boot_check(&cfg, &kernel);
+	m = machine_create(&cfg);
+	exec = exec_create(m);
+	boot_load(m, &kernel);
+	image_free(&kernel);
+	term_block_signals();
+	status = run_machine(m, exec, room_fd);
+	exec_free(exec);
+	close(room_fd);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		usage_error("", "no command given");
+	if (!strcmp(argv[1], "run"))
+		return cmd_run(argc - 1, argv + 1);
+	if (!strcmp(argv[1], "doctor"))
+		return cmd_doctor(argc - 1, argv + 1);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
+	    !strcmp(argv[1], "help")) {
+		fputs(help, stdout);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		puts("posada " POSADA_VERSION);
+		return 0;
+	}
+	usage_error("", "unknown command '%s'", argv[1]);
+}

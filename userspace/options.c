@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The options of `posada run`. */
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "machine.h"
+#include "options.h"
+
+#define MIN_MEM		(1 * MIB)
+#define MAX_MEM		(64ULL << 40)
+#define DEFAULT_MEM	(512 * MIB)
+
+static const char help[] =
+	"usage: posada run [options] KERNEL\n"
+	"\n"
+	"Boot KERNEL, a bzImage, or an ELF image with a multiboot header or a PVH entry,\n"
+	"in a virtual machine. Its first serial port is this terminal.\n"
+	"\n"
+	"The guest\n"
+	"  -k, --kernel FILE     the same as KERNEL\n"
+	"  -i, --initrd FILE     initial RAM disk (multiboot: the first module)\n"
+	"  -a, --append TEXT     kernel command line; a bzImage gets console=ttyS0\n"
+	"                        before it unless TEXT has a console= of its own\n"
+	"      --module 'FILE [ARGS]'\n"
+	"                        multiboot module; may be given several times\n"
+	"      --boot KIND       linux, multiboot or pvh, where the image allows several\n"
+	"\n"
+	"The machine\n"
+	"  -m, --mem SIZE        memory, in MiB or with suffix K, M, G, T  [512M]\n"
+	"  -c, --vcpus N         virtual CPUs                              [1]\n"
+	"      --backend NAME    svm or vmx                                [the fastest]\n"
+	"      --device PATH     the module's device node                  [/dev/posada]\n"
+	"\n"
+	"The session\n"
+	"  -e, --exec CMD        have the guest's init run CMD: print its output, exit\n"
+	"                        with its status (an initrd that knows how: posada(1))\n"
+	"      --stats[=json]    print exit counters at the end, on stderr\n"
+	"  -h, --help            this help\n"
+	"\n"
+	"Keys (with a terminal on stdin)\n"
+	"  Ctrl-A x              end the session\n"
+	"  Ctrl-A Ctrl-A         send Ctrl-A to the guest\n"
+	"  Ctrl-A h              list these keys\n"
+	"  Ctrl-C                goes to the guest\n"
+	"\n"
+	"Exit status\n"
+	"  0 when the guest powers off or reboots, or the session is ended by key;\n"
+	"  that of CMD with --exec; (v << 1) | 1 when the guest writes v to port 0xf4;\n"
+	"  1 on any failure, 2 on a usage error, 128 + N when ended by signal N.\n";
+
+enum { OPT_MODULE = 256, OPT_BOOT, OPT_BACKEND, OPT_DEVICE, OPT_STATS };
+
+static const struct option options[] = {
+	{ "kernel",  required_argument, NULL, 'k' },
+	{ "initrd",  required_argument, NULL, 'i' },
+	{ "append",  required_argument, NULL, 'a' },
+	{ "module",  required_argument, NULL, OPT_MODULE },
+	{ "boot",    required_argument, NULL, OPT_BOOT },
+	{ "mem",     required_argument, NULL, 'm' },
+	{ "vcpus",   required_argument, NULL, 'c' },
+	{ "backend", required_argument, NULL, OPT_BACKEND },
+	{ "device",  required_argument, NULL, OPT_DEVICE },
+	{ "exec",    required_argument, NULL, 'e' },
+	{ "stats",   optional_argument, NULL, OPT_STATS },
+	{ "help",    no_argument,       NULL, 'h' },
+	{ 0 }
+};
+
+void usage_error(const char *topic, const char *fmt, ...)
+{
+	va_list args;
+
+	fputs("posada: ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, "; see `posada%s%s --help`\n", *topic ? " " : "", topic);
+	exit(STATUS_USAGE);
+}
+
+/* A number with a suffix; without one it is in MiB. */
+static uint64_t parse_mem(const char *text)
+{
+	static const char suffixes[] = "KMGT";
+	unsigned long long n;
+	const char *suffix;
+	unsigned int shift = 20;
+	char *end;
+
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (!isdigit((unsigned char)*text) || errno)
+		goto bad;
+	if (*end) {
+		suffix = strchr(suffixes, toupper((unsigned char)*end));
+		if (!suffix)
+			goto bad;
+		shift = 10 * (unsigned int)(suffix - suffixes + 1);
+		end++;
+		if (*end == 'i')
+			end++;
+		if (*end == 'B' || *end == 'b')
+			end++;
+	}
+	if (*end || n > MAX_MEM >> shift)
+		goto bad;
+	n <<= shift;
+	if (n < MIN_MEM || n % POSADA_PAGE_SIZE)
+		usage_error("run", "--mem %s: at least 1M, in whole pages of 4K",
+			    text);
+	return n;
+bad:
+	usage_error("run", "--mem '%s': not a size such as 512M or 4G", text);
+}
+
+static unsigned int parse_vcpus(const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (!isdigit((unsigned char)*text) || *end || !n ||
+	    n > POSADA_MAX_VCPUS)
+		usage_error("run", "--vcpus '%s': a number from 1 to %d", text,
+			    POSADA_MAX_VCPUS);
+	return (unsigned int)n;
+}
+
+/* The index of @text in @names. */
+static unsigned int parse_name(const char *option, const char *text,
+			       const char *const *names, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		if (!strcmp(text, names[i]))
+			return i;
+	usage_error("run", "--%s '%s': no such name", option, text);
+}
+
+static enum boot_kind parse_boot(const char *text)
+{
+	static const char *const names[] = {
+		[BOOT_AUTO] = "auto", [BOOT_LINUX] = "linux",
+		[BOOT_PVH] = "pvh", [BOOT_MULTIBOOT] = "multiboot",
+	};
+
+	return parse_name("boot", text, names, 4);
+}
+
+static enum posada_backend_id parse_backend(const char *text)
+{
+	static const char *const names[] = { "any", "svm", "vmx", "ring3" };
+
+	return parse_name("backend", text, names, 4);
+}
+
+static enum stats_kind parse_stats(const char *text)
+{
+	if (!text)
+		return STATS_TEXT;
+	if (strcmp(text, "json"))
+		usage_error("run", "--stats=%s: only json", text);
+	return STATS_JSON;
+}
+
+static void take_option(struct config *cfg, int c, char *arg)
+{
+	switch (c) {
+	case 'k':
+		cfg->kernel = arg;
+		break;
+	case 'i':
+		cfg->initrd = arg;
+		break;
+	case 'a':
+		cfg->append = arg;
+		break;
+	case 'm':
+		cfg->mem = parse_mem(arg);
+		break;
+	case 'c':
+		cfg->vcpus = parse_vcpus(arg);
+		break;
+	case 'e':
+		cfg->exec = arg;
+		break;
+	case 'h':
+		fputs(help, stdout);
+		exit(0);
+	case OPT_MODULE:
+		if (cfg->nr_modules == MAX_MODULES)
+			usage_error("run", "more than %d modules", MAX_MODULES);
+		if (!strtok((char[]){ *arg, 0 }, " "))
+			usage_error("run", "--module without a file");
+		cfg->modules[cfg->nr_modules++] = arg;
+		break;
+	case OPT_BOOT:
+		cfg->boot = parse_boot(arg);
+		break;
+	case OPT_BACKEND:
+		cfg->backend = parse_backend(arg);
+		break;
+	case OPT_DEVICE:
+		cfg->device = arg;
+		break;
+	case OPT_STATS:
+		cfg->stats = parse_stats(arg);
+		break;
+	}
+}
+
+/* getopt's own message names argv[0], which is "run" here: say it ourselves. */
+static void bad_option(int c, char **argv)
+{
+	const char *arg = argv[optind - 1];
+
+	if (c == ':')
+		usage_error("run", "%s needs an argument", arg);
+	if (optopt && optopt < 256)
+		usage_error("run", "unknown option -%c", optopt);
+	usage_error("run", "unknown option or bad use: %s", arg);
+}
+
+void options_parse(struct config *cfg, int argc, char **argv)
+{
+	int c;
+
+	*cfg = (struct config){
+		.device = POSADA_DEVICE, .vcpus = 1, .mem = DEFAULT_MEM,
+	};
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":k:i:a:m:c:e:h", options, NULL)) !=
+	       -1) {
+		if (c == '?' || c == ':')
+			bad_option(c, argv);
+		take_option(cfg, c, optarg);
+	}
+	if (optind < argc && !cfg->kernel)
+		cfg->kernel = argv[optind++];
+	if (optind < argc)
+		usage_error("run", "unexpected argument '%s'", argv[optind]);
+	if (!cfg->kernel)
+		usage_error("run", "no kernel given");
+}
