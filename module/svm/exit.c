@@ -228,6 +228,7 @@ void svm_decode(struct posada_vcpu *vcpu)
 	struct posada_exit *x = &vcpu->exit;
 	u32 code = c->exit_code;
 
+	x->insn = POSADA_INSN_NONE;
 	x->insn_len = 0;
 	x->nr_bytes = 0;
 	x->interrupted.kind = POSADA_EVENT_NONE;
