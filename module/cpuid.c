@@ -240,17 +240,18 @@ void posada_cpuid(struct posada_vcpu *vcpu, u32 leaf, u32 subleaf, u32 out[4])
 	const struct posada_cpuid_entry *e;
 	struct posada_cpuid_view view;
 
-	/* A vCPU runs, so the table stays: no need to lock it. */
-	t = rcu_dereference_check(vcpu->vm->cpuid, vcpu->vm->ran);
+	rcu_read_lock();
+	t = rcu_dereference(vcpu->vm->cpuid);
 	e = posada_cpuid_find(t, leaf, subleaf);
 	out[IN_EAX] = e->eax;
 	out[IN_EBX] = e->ebx;
 	out[IN_ECX] = e->ecx;
 	out[IN_EDX] = e->edx;
-	if (likely(!e->pad))
-		return;
-	view_of(vcpu, &view);
-	posada_cpuid_fix(t, e, subleaf, &view, out);
+	if (e->pad) {
+		view_of(vcpu, &view);
+		posada_cpuid_fix(t, e, subleaf, &view, out);
+	}
+	rcu_read_unlock();
 }
 
 /*

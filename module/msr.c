@@ -274,11 +274,14 @@ static void read_tsc(struct posada_vcpu *vcpu, const struct msr_row *row,
 static void write_tsc(struct posada_vcpu *vcpu, const struct msr_row *row,
 		      u32 index, u64 value, enum posada_msr_by by)
 {
-	u64 old = vcpu->tsc_offset;
+	u64 offset = value - rdtsc();
 
-	posada_set_guest_tsc(vcpu, value);
-	if (by == POSADA_BY_GUEST)
-		vcpu->msrs.tsc_adjust += vcpu->tsc_offset - old;
+	if (by == POSADA_BY_HOST) {
+		posada_set_guest_tsc(vcpu, value);
+		return;
+	}
+	vcpu->msrs.tsc_adjust += offset - vcpu->tsc_offset;
+	posada_set_tsc_offset(vcpu, offset);
 }
 
 /* A record has the TSC itself, too: don't move it twice. */
@@ -664,7 +667,7 @@ int posada_msr_read(struct posada_vcpu *vcpu, u32 index, u64 *value,
 		return by == POSADA_BY_GUEST ? apic_read(vcpu, index, value) :
 					       -ENOENT;
 	row = find(index);
-	if (!row || !present(vcpu->vm, row))
+	if (!row || (row->needs && !present(vcpu->vm, row)))
 		return -ENOENT;
 	if (!row->read)
 		return -EINVAL;
@@ -684,7 +687,7 @@ static int guest_write(struct posada_vcpu *vcpu, u32 index, u64 value)
 {
 	const struct msr_row *row = find(index);
 
-	if (!row || !present(vcpu->vm, row))
+	if (!row || (row->needs && !present(vcpu->vm, row)))
 		return -ENOENT;
 	if (!row->write || row->flags & HOST_WRITES ||
 	    check(vcpu, row, index, value))
@@ -744,11 +747,12 @@ u32 posada_msr_saved(struct posada_vm *vm, u32 i)
 	return 0;
 }
 
-/* INIT leaves all of these as they are. */
+/* INIT leaves the CPU's own as they are. */
 void posada_msr_reset(struct posada_vcpu *vcpu, bool init)
 {
 	u64 microcode = boot_cpu_data.microcode;
 
+	posada_clock_reset(vcpu);
 	if (init)
 		return;
 	memset(&vcpu->msrs, 0, sizeof(vcpu->msrs));

@@ -189,6 +189,9 @@ struct posada_vcpu {
 	struct posada_table_cache tables; /* C */
 	u64 steal_last;			/* C: run delay seen, nanoseconds */
 	u64 tsc_lost;			/* C: of the host's, made up for */
+	u32 clock_gen;			/* C: what the clock page is made by */
+	int clock_cpu;			/* C: and on which CPU */
+	bool steal_marked;		/* C: the guest was told: preempted */
 	u64 halt_poll_ns;		/* C: how long to poll in HLT now */
 	struct rcuwait wait;		/* where HLT sleeps */
 	struct task_struct __rcu *task;	/* who runs it, to yield to */
@@ -219,6 +222,7 @@ struct posada_vm {
 	struct posada_doorbells __rcu *doorbells; /* S */
 	u64 tsc_offset;			/* K: what new vCPUs start with */
 	u64 tsc_lost;			/* K: and their tsc_lost */
+	u64 tsc_match;			/* A: an offset that a VMM set, or 0 */
 	s64 clock_offset;		/* A: pvclock ns - host boottime ns */
 	u32 killed;			/* A: enum posada_kill */
 	struct posada_exit_killed killing; /* written once, before killed */
@@ -461,15 +465,18 @@ void posada_msr_reset(struct posada_vcpu *vcpu, bool init);
 /* Set tsc_offset and clock_offset: guests' TSC and clock start at 0. Task. */
 void posada_clock_vm_init(struct posada_vm *vm);
 u64 posada_guest_tsc(struct posada_vcpu *vcpu);		/* any context */
-void posada_set_guest_tsc(struct posada_vcpu *vcpu, u64 tsc);	/* C */
+/* Set it from outside: nearly what another vCPU was set to becomes equal. C. */
+void posada_set_guest_tsc(struct posada_vcpu *vcpu, u64 tsc);
 void posada_set_tsc_offset(struct posada_vcpu *vcpu, u64 offset); /* C */
 /* MSR writes. 0 or -EINVAL. C. */
 int posada_clock_msr(struct posada_vcpu *vcpu, u32 index, u64 value);
 void posada_clock_update(struct posada_vcpu *vcpu);	/* REQ_CLOCK; task */
+/* The vCPU comes onto this CPU: requests CLOCK if that matters. Atomic. */
+void posada_clock_load(struct posada_vcpu *vcpu);
 void posada_steal_update(struct posada_vcpu *vcpu);	/* REQ_STEAL; task */
 /* Sched-out: tell the guest that it does not run. Atomic, no fault. */
 void posada_steal_preempted(struct posada_vcpu *vcpu);
-/* RESET (also at creation) or INIT: no page is registered any more. C. */
+/* RESET or INIT (by posada_msr_reset): no page is registered any more. C. */
 void posada_clock_reset(struct posada_vcpu *vcpu);
 void posada_clock_get(struct posada_vm *vm, struct posada_rec_clock *rec);
 void posada_clock_set(struct posada_vm *vm, const struct posada_rec_clock *rec);
