@@ -9,6 +9,7 @@
 #include <linux/version.h>
 #include <linux/eventfd.h>
 #include <linux/mm.h>
+#include <linux/syscore_ops.h>
 
 /*
  * Let a signal end the wait for a user page (userfaultfd may take for ever).
@@ -29,5 +30,31 @@ static inline void posada_eventfd_signal(struct eventfd_ctx *eventfd)
 	eventfd_signal(eventfd, 1);
 #endif
 }
+
+/*
+ * System core operations got an argument and a struct around them in 6.18 and,
+ * by way of stable releases, within 6.12: Kbuild asks the header, not us the
+ * version. Write a callback as "int name(posada_syscore_arg)".
+ */
+#ifdef POSADA_HAVE_STRUCT_SYSCORE
+#define posada_syscore_arg		void *unused
+#define POSADA_SYSCORE(name, suspend_fn, resume_fn)			\
+	static const struct syscore_ops name##_ops = {			\
+		.suspend = suspend_fn,					\
+		.resume = resume_fn,					\
+	};								\
+	static struct syscore name = { .ops = &name##_ops }
+#define posada_register_syscore(s)	register_syscore(s)
+#define posada_unregister_syscore(s)	unregister_syscore(s)
+#else
+#define posada_syscore_arg		void
+#define POSADA_SYSCORE(name, suspend_fn, resume_fn)			\
+	static struct syscore_ops name = {				\
+		.suspend = suspend_fn,					\
+		.resume = resume_fn,					\
+	}
+#define posada_register_syscore(s)	register_syscore_ops(s)
+#define posada_unregister_syscore(s)	unregister_syscore_ops(s)
+#endif
 
 #endif /* POSADA_COMPAT_H */

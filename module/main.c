@@ -10,10 +10,10 @@
 #include <linux/module.h>
 #include <linux/reboot.h>
 #include <linux/sched.h>
-#include <linux/syscore_ops.h>
 #include <asm/fpu/types.h>
 #include <asm/fpu/xcr.h>
 #include <asm/tsc.h>
+#include "compat.h"
 #include "posada.h"
 
 #define pr_posada(fmt, ...)	pr_info("posada: " fmt, ##__VA_ARGS__)
@@ -91,15 +91,13 @@ static int posada_cpu_offline(unsigned int cpu)
 	return 0;
 }
 
-static int posada_suspend(void)
+static int posada_suspend(posada_syscore_arg)
 {
 	posada_ops->cpu_down();
 	return 0;
 }
 
-static struct syscore_ops posada_syscore_ops = {
-	.suspend = posada_suspend,
-};
+POSADA_SYSCORE(posada_syscore, posada_suspend, NULL);
 
 static void posada_ipi_cpu_down(void *unused)
 {
@@ -227,7 +225,7 @@ static int __init posada_init(void)
 	if (r < 0)
 		goto exit_clock;
 	posada_hotplug_state = r;
-	register_syscore_ops(&posada_syscore_ops);
+	posada_register_syscore(&posada_syscore);
 	register_reboot_notifier(&posada_reboot_nb);
 	preempt_notifier_inc();
 	r = misc_register(&posada_misc);
@@ -244,7 +242,7 @@ static int __init posada_init(void)
 undo_notifiers:
 	preempt_notifier_dec();
 	unregister_reboot_notifier(&posada_reboot_nb);
-	unregister_syscore_ops(&posada_syscore_ops);
+	posada_unregister_syscore(&posada_syscore);
 	cpuhp_remove_state_nocalls(posada_hotplug_state);
 exit_clock:
 	posada_clock_module_exit();
@@ -260,7 +258,7 @@ static void __exit posada_exit(void)
 	misc_deregister(&posada_misc);
 	preempt_notifier_dec();
 	unregister_reboot_notifier(&posada_reboot_nb);
-	unregister_syscore_ops(&posada_syscore_ops);
+	posada_unregister_syscore(&posada_syscore);
 	cpuhp_remove_state_nocalls(posada_hotplug_state);
 	posada_clock_module_exit();
 	posada_events_module_exit();
