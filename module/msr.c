@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The MSRs that guests have, as one sorted table. What is not in it does not
- * exist. Every write is checked first, and a checked write cannot fail: so
- * the same checks serve the guest's WRMSR, a state record and its dry run.
+ * exist. Every write is checked first, and a checked write of a record cannot
+ * fail: so one check serves the guest's WRMSR, a record and its dry run.
  */
 #include <linux/kernel.h>
 #include <linux/nospec.h>
@@ -47,9 +47,9 @@ struct msr_row {
 		     u32 index, u64 value);
 	void (*read)(struct posada_vcpu *vcpu, const struct msr_row *row,
 		     u32 index, u64 *value);
-	/* NULL: the guest's writes fault. */
-	void (*write)(struct posada_vcpu *vcpu, const struct msr_row *row,
-		      u32 index, u64 value, enum posada_msr_by by);
+	/* NULL: the guest's writes fault. 0, or -EINVAL. */
+	int (*write)(struct posada_vcpu *vcpu, const struct msr_row *row,
+		     u32 index, u64 value, enum posada_msr_by by);
 };
 
 static bool amd_host(void)
@@ -100,9 +100,10 @@ static void read_value(struct posada_vcpu *vcpu, const struct msr_row *row,
 	*value = row->value;
 }
 
-static void write_nothing(struct posada_vcpu *vcpu, const struct msr_row *row,
-			  u32 index, u64 value, enum posada_msr_by by)
+static int write_nothing(struct posada_vcpu *vcpu, const struct msr_row *row,
+			 u32 index, u64 value, enum posada_msr_by by)
 {
+	return 0;
 }
 
 static u64 *field_of(struct posada_vcpu *vcpu, const struct msr_row *row,
@@ -119,19 +120,21 @@ static void read_field(struct posada_vcpu *vcpu, const struct msr_row *row,
 	*value = *field_of(vcpu, row, index);
 }
 
-static void write_field(struct posada_vcpu *vcpu, const struct msr_row *row,
-			u32 index, u64 value, enum posada_msr_by by)
+static int write_field(struct posada_vcpu *vcpu, const struct msr_row *row,
+		       u32 index, u64 value, enum posada_msr_by by)
 {
 	*field_of(vcpu, row, index) = value;
+	return 0;
 }
 
 /* Facts about the CPU: the VMM may set them, the guest's writes are lost. */
-static void write_field_host(struct posada_vcpu *vcpu,
-			     const struct msr_row *row, u32 index, u64 value,
-			     enum posada_msr_by by)
+static int write_field_host(struct posada_vcpu *vcpu,
+			    const struct msr_row *row, u32 index, u64 value,
+			    enum posada_msr_by by)
 {
 	if (by == POSADA_BY_HOST)
 		*field_of(vcpu, row, index) = value;
+	return 0;
 }
 
 /* ---- registers that the CPU switches ---- */
@@ -143,10 +146,11 @@ static void read_backend(struct posada_vcpu *vcpu, const struct msr_row *row,
 		*value = 0;
 }
 
-static void write_backend(struct posada_vcpu *vcpu, const struct msr_row *row,
-			  u32 index, u64 value, enum posada_msr_by by)
+static int write_backend(struct posada_vcpu *vcpu, const struct msr_row *row,
+			 u32 index, u64 value, enum posada_msr_by by)
 {
 	vcpu->ops->set_msr(vcpu, index, value);
+	return 0;
 }
 
 /*
@@ -209,22 +213,24 @@ static int check_pred_cmd(struct posada_vcpu *vcpu, const struct msr_row *row,
 	return 0;
 }
 
-static void write_pred_cmd(struct posada_vcpu *vcpu,
-			   const struct msr_row *row, u32 index, u64 value,
-			   enum posada_msr_by by)
+static int write_pred_cmd(struct posada_vcpu *vcpu,
+			  const struct msr_row *row, u32 index, u64 value,
+			  enum posada_msr_by by)
 {
 	/* Where the backend has no use for it, the barrier itself remains. */
 	if (by == POSADA_BY_GUEST && value &&
 	    vcpu->ops->set_msr(vcpu, index, value))
 		wrmsrl(MSR_IA32_PRED_CMD, value);
+	return 0;
 }
 
-static void write_flush_cmd(struct posada_vcpu *vcpu,
-			    const struct msr_row *row, u32 index, u64 value,
-			    enum posada_msr_by by)
+static int write_flush_cmd(struct posada_vcpu *vcpu,
+			   const struct msr_row *row, u32 index, u64 value,
+			   enum posada_msr_by by)
 {
 	if (by == POSADA_BY_GUEST && value)
 		wrmsrl(MSR_IA32_FLUSH_CMD, value);
+	return 0;
 }
 
 /* ---- EFER ---- */
@@ -252,14 +258,15 @@ static int check_efer(struct posada_vcpu *vcpu, const struct msr_row *row,
 }
 
 /* LMA is the CPU's own to set: it follows LME and CR0.PG. */
-static void write_efer(struct posada_vcpu *vcpu, const struct msr_row *row,
-		       u32 index, u64 value, enum posada_msr_by by)
+static int write_efer(struct posada_vcpu *vcpu, const struct msr_row *row,
+		      u32 index, u64 value, enum posada_msr_by by)
 {
 	struct posada_sregs s;
 
 	vcpu->ops->get_sregs(vcpu, &s);
 	s.efer = (value & ~EFER_LMA) | (s.efer & EFER_LMA);
 	vcpu->ops->set_sregs(vcpu, &s);
+	return 0;
 }
 
 /* ---- time ---- */
@@ -271,29 +278,31 @@ static void read_tsc(struct posada_vcpu *vcpu, const struct msr_row *row,
 }
 
 /* TSC_ADJUST tells by how much software has moved this TSC. */
-static void write_tsc(struct posada_vcpu *vcpu, const struct msr_row *row,
-		      u32 index, u64 value, enum posada_msr_by by)
+static int write_tsc(struct posada_vcpu *vcpu, const struct msr_row *row,
+		     u32 index, u64 value, enum posada_msr_by by)
 {
 	u64 offset = value - rdtsc();
 
 	if (by == POSADA_BY_HOST) {
 		posada_set_guest_tsc(vcpu, value);
-		return;
+		return 0;
 	}
 	vcpu->msrs.tsc_adjust += offset - vcpu->tsc_offset;
 	posada_set_tsc_offset(vcpu, offset);
+	return 0;
 }
 
 /* A record has the TSC itself, too: don't move it twice. */
-static void write_tsc_adjust(struct posada_vcpu *vcpu,
-			     const struct msr_row *row, u32 index, u64 value,
-			     enum posada_msr_by by)
+static int write_tsc_adjust(struct posada_vcpu *vcpu,
+			    const struct msr_row *row, u32 index, u64 value,
+			    enum posada_msr_by by)
 {
 	u64 delta = value - vcpu->msrs.tsc_adjust;
 
 	vcpu->msrs.tsc_adjust = value;
 	if (by == POSADA_BY_GUEST && delta)
 		posada_set_tsc_offset(vcpu, vcpu->tsc_offset + delta);
+	return 0;
 }
 
 static void read_deadline(struct posada_vcpu *vcpu, const struct msr_row *row,
@@ -303,12 +312,13 @@ static void read_deadline(struct posada_vcpu *vcpu, const struct msr_row *row,
 }
 
 /* The APIC's record has the deadline. */
-static void write_deadline(struct posada_vcpu *vcpu,
-			   const struct msr_row *row, u32 index, u64 value,
-			   enum posada_msr_by by)
+static int write_deadline(struct posada_vcpu *vcpu,
+			  const struct msr_row *row, u32 index, u64 value,
+			  enum posada_msr_by by)
 {
 	if (by == POSADA_BY_GUEST)
 		posada_timer_set_deadline(vcpu, value);
+	return 0;
 }
 
 /* ---- memory types: kept for the guest; the second level decides ---- */
@@ -366,14 +376,15 @@ static int check_mtrr_variable(struct posada_vcpu *vcpu,
 				 MSR_IA32_MISC_ENABLE_BTS_UNAVAIL |	\
 				 MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL)
 
-static void write_misc_enable(struct posada_vcpu *vcpu,
-			      const struct msr_row *row, u32 index, u64 value,
-			      enum posada_msr_by by)
+static int write_misc_enable(struct posada_vcpu *vcpu,
+			     const struct msr_row *row, u32 index, u64 value,
+			     enum posada_msr_by by)
 {
 	u64 keep = by == POSADA_BY_GUEST ? MISC_ENABLE_READ_ONLY : 0;
 
 	vcpu->msrs.misc_enable = (value & ~keep) |
 				 (vcpu->msrs.misc_enable & keep);
+	return 0;
 }
 
 /* What guests may know of the host's immunity: nothing that is controlled
@@ -417,10 +428,11 @@ static int check_xss(struct posada_vcpu *vcpu, const struct msr_row *row,
 #define HWCR_VALID		(HWCR_KEPT | HWCR_TLB_CACHE_DIS |	\
 				 HWCR_FF_DIS | HWCR_IGNNE)
 
-static void write_hwcr(struct posada_vcpu *vcpu, const struct msr_row *row,
-		       u32 index, u64 value, enum posada_msr_by by)
+static int write_hwcr(struct posada_vcpu *vcpu, const struct msr_row *row,
+		      u32 index, u64 value, enum posada_msr_by by)
 {
 	vcpu->msrs.hwcr = value & HWCR_KEPT;
+	return 0;
 }
 
 static void read_de_cfg(struct posada_vcpu *vcpu, const struct msr_row *row,
@@ -463,20 +475,24 @@ static void read_kvm(struct posada_vcpu *vcpu, const struct msr_row *row,
 }
 
 /* The wall clock is written on each WRMSR: a record's stays in memory. */
-static void write_kvm(struct posada_vcpu *vcpu, const struct msr_row *row,
-		      u32 index, u64 value, enum posada_msr_by by)
+static int write_kvm(struct posada_vcpu *vcpu, const struct msr_row *row,
+		     u32 index, u64 value, enum posada_msr_by by)
 {
 	*kvm_msr(vcpu, index) = value;
 	if (by == POSADA_BY_GUEST || (index != MSR_KVM_WALL_CLOCK &&
 				      index != MSR_KVM_WALL_CLOCK_NEW))
 		posada_clock_msr(vcpu, index, value);
+	return 0;
 }
 
-static void write_hypercall(struct posada_vcpu *vcpu,
-			    const struct msr_row *row, u32 index, u64 value,
-			    enum posada_msr_by by)
+static int write_hypercall(struct posada_vcpu *vcpu,
+			   const struct msr_row *row, u32 index, u64 value,
+			   enum posada_msr_by by)
 {
-	posada_hypercall_msr(vcpu, value);
+	int ret = posada_hypercall_msr(vcpu, value);
+
+	/* A record may come before the memory that the page is in. */
+	return by == POSADA_BY_HOST ? 0 : ret;
 }
 
 /* ---- the table ---- */
@@ -692,8 +708,7 @@ static int guest_write(struct posada_vcpu *vcpu, u32 index, u64 value)
 	if (!row->write || row->flags & HOST_WRITES ||
 	    check(vcpu, row, index, value))
 		return -EINVAL;
-	row->write(vcpu, row, index, value, POSADA_BY_GUEST);
-	return 1;
+	return row->write(vcpu, row, index, value, POSADA_BY_GUEST) ?: 1;
 }
 
 /* A record may repeat what a constant says, and 0 for what isn't there. */

@@ -339,7 +339,11 @@ int posada_clock_pairing(struct posada_vcpu *vcpu, u64 gpa)
 	struct posada_clock_pairing pairing = { 0 };
 	struct system_time_snapshot snapshot;
 	struct timespec64 real;
+	int ret;
 
+	ret = posada_gpa_write(vcpu->vm, gpa, &pairing, sizeof(pairing));
+	if (ret)
+		return ret;
 	if (!READ_ONCE(host_by_tsc))
 		return -EOPNOTSUPP;
 	ktime_get_snapshot(&snapshot);

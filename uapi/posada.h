@@ -596,14 +596,14 @@ struct posada_exit_debug {
 
 struct posada_exit_system {
 	__u32 event;		/* enum posada_system_event */
-	__u32 pad;
+	__u32 bytes;		/* CRASH: of the message, at most 4096 */
 	__u64 arg;
 };
 
 enum posada_system_event {
 	POSADA_SYSTEM_SHUTDOWN	= 0,
 	POSADA_SYSTEM_REBOOT	= 1,
-	POSADA_SYSTEM_CRASH	= 2,	/* arg: gpa of a message or 0 */
+	POSADA_SYSTEM_CRASH	= 2,	/* arg: gpa of a message */
 };
 
 struct posada_exit_killed {
