@@ -55,6 +55,7 @@ struct posada_event {
 	u8 kind;		/* enum posada_event_kind */
 	u8 vector;
 	bool has_error;
+	bool again;		/* its delivery was cut short before */
 	u32 error;
 	u64 payload;		/* #PF: CR2, #DB: DR6 bits */
 };

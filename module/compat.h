@@ -31,6 +31,11 @@ static inline void posada_eventfd_signal(struct eventfd_ctx *eventfd)
 #endif
 }
 
+/* Since 6.4 smp_send_reschedule() is a macro that traces. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#include <trace/events/ipi.h>
+#endif
+
 /*
  * System core operations got an argument and a struct around them in 6.18 and,
  * by way of stable releases, within 6.12: Kbuild asks the header, not us the

@@ -399,7 +399,7 @@ int posada_handle_exit(struct posada_vcpu *vcpu)
 
 	if (unlikely(e->interrupted.kind)) {
 		vcpu->pending = e->interrupted;
-		vcpu->stat[POSADA_STAT_REINJECT]++;
+		vcpu->pending.again = true;
 	}
 	vcpu->stat[posada_exits[e->kind].stat]++;
 	if (e->insn && !e->insn_len && !posada_size_insn(vcpu))

@@ -266,6 +266,10 @@ void posada_flush_vm(struct posada_vm *vm);
  */
 int posada_kill(struct posada_vcpu *vcpu, u32 reason, u64 info0, u64 info1);
 
+/* The vectors whose exceptions push an error code. */
+#define POSADA_ERROR_CODES	(BIT(8) | BIT(10) | BIT(11) | BIT(12) |	\
+				 BIT(13) | BIT(14) | BIT(17) | BIT(21))
+
 /* exits.c: queue exception @vector for the next entry, merging it with one
  * whose delivery was cut short (#DF, shutdown). Task, C. */
 void posada_raise(struct posada_vcpu *vcpu, u8 vector, bool has_error,
@@ -506,6 +510,9 @@ void posada_notifier_init(struct posada_vcpu *vcpu);
 /* 0, -EINVAL, -EOPNOTSUPP: could a CPU of this VM hold these registers? */
 int posada_check_regs(struct posada_vcpu *vcpu, const struct posada_regs *r);
 int posada_check_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
+/* What only both together tell; @s NULL: the vCPU's own. 0, -EINVAL. */
+int posada_check_mode(struct posada_vcpu *vcpu, const struct posada_regs *r,
+		      const struct posada_sregs *s);
 int posada_check_events(const struct posada_events *e);
 int posada_check_dregs(const struct posada_dregs *d);
 /* May XCR0 hold @value where @mask is what the CPU has? */

@@ -7,6 +7,7 @@
  * The loop follows the return rule: > 0 enter again, 0 userspace, < 0 errno.
  */
 #include <linux/entry-kvm.h>
+#include <linux/kvm_host.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/stat.h>
 #include <linux/static_call.h>
@@ -125,6 +126,7 @@ static void posada_load(struct posada_vcpu *vcpu)
 	}
 	if (vcpu->msrs.steal_time)
 		set_bit(POSADA_REQ_STEAL, &vcpu->requests);
+	posada_clock_load(vcpu);
 }
 
 static void posada_put(struct posada_vcpu *vcpu)
@@ -348,7 +350,7 @@ static void posada_inject(struct posada_vcpu *vcpu, struct posada_event *ev)
 		[POSADA_EVENT_EXCEPTION] = POSADA_STAT_INJECT_EXCEPTION,
 	};
 
-	vcpu->stat[stat[ev->kind]]++;
+	vcpu->stat[ev->again ? POSADA_STAT_REINJECT : stat[ev->kind]]++;
 	trace_posada_inject(vcpu->id, ev->kind, ev->vector, ev->has_error,
 			    ev->error);
 	vcpu->ops->inject(vcpu, ev);
@@ -536,6 +538,19 @@ static int posada_window_exit(struct posada_vcpu *vcpu)
 	return posada_simple_exit(vcpu, POSADA_EXIT_WINDOW);
 }
 
+/*
+ * What the kernel wants of a thread that stays away from user mode: signals,
+ * rescheduling, task work, rseq. The one function that modules have for it
+ * notes a signal in KVM's vCPU: give it one to scribble on.
+ */
+static int posada_host_work(void)
+{
+	static struct kvm_run run;
+	static struct kvm_vcpu scratch = { .run = &run };
+
+	return xfer_to_guest_mode_handle_work(&scratch);
+}
+
 static int posada_loop(struct posada_vcpu *vcpu)
 {
 	int r;
@@ -560,7 +575,7 @@ static int posada_loop(struct posada_vcpu *vcpu)
 		if (r <= 0)
 			return r;
 		if (unlikely(__xfer_to_guest_mode_work_pending()))
-			r = xfer_to_guest_mode_handle_work(NULL);
+			r = posada_host_work();
 	} while (r >= 0);
 	return r;
 }
@@ -598,6 +613,12 @@ static int posada_commit(struct posada_vcpu *vcpu)
 		memcpy(&c.dregs, &run->dregs, sizeof(c.dregs));
 		r = posada_check_dregs(&c.dregs);
 	}
+	if (!r && dirty & (POSADA_GROUP_REGS | POSADA_GROUP_SREGS))
+		r = posada_check_mode(vcpu,
+				      dirty & POSADA_GROUP_REGS ?
+				      &c.regs : &vcpu->regs,
+				      dirty & POSADA_GROUP_SREGS ?
+				      &c.sregs : NULL);
 	if (r)
 		return r;
 	if (dirty & POSADA_GROUP_REGS)
@@ -696,12 +717,17 @@ static int posada_first_run(struct posada_vm *vm)
 	return 0;
 }
 
+#define POSADA_RUN_VALID	(POSADA_RUN_EXIT_NOW | POSADA_RUN_WINDOW)
+
 int posada_run(struct posada_vcpu *vcpu)
 {
 	struct posada_run *run = vcpu->run;
 	u64 start = rdtsc();
 	int r;
 
+	if ((READ_ONCE(run->request) & ~POSADA_RUN_VALID) ||
+	    (READ_ONCE(run->wanted) & ~POSADA_GROUP_ALL))
+		return -EINVAL;
 	if (unlikely(!READ_ONCE(vcpu->vm->ran))) {
 		r = posada_first_run(vcpu->vm);
 		if (r)

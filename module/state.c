@@ -52,6 +52,18 @@ int posada_check_regs(struct posada_vcpu *vcpu, const struct posada_regs *r)
 	return 0;
 }
 
+int posada_check_mode(struct posada_vcpu *vcpu, const struct posada_regs *r,
+		      const struct posada_sregs *s)
+{
+	struct posada_paging pg;
+	u64 efer;
+
+	vcpu->ops->get_paging(vcpu, &pg);
+	efer = s ? s->efer : pg.efer;
+	/* There is no virtual-8086 mode in long mode. */
+	return r->rflags & X86_EFLAGS_VM && efer & EFER_LMA ? -EINVAL : 0;
+}
+
 /* SDM volume 2, "XSETBV": components that need one another. */
 bool posada_xcr0_valid(u64 value, u64 mask)
 {
@@ -63,6 +75,29 @@ bool posada_xcr0_valid(u64 value, u64 mask)
 		return false;
 	return !avx512 || (avx512 == XFEATURE_MASK_AVX512 &&
 			   (value & XFEATURE_MASK_YMM));
+}
+
+#define POSADA_TYPE_BUSY_TSS	0xb	/* 32-bit or 64-bit */
+#define POSADA_TYPE_BUSY_TSS16	0x3
+
+/* SDM volume 3, "Checks on Guest Segment Registers": no CPU enters else. */
+static int posada_check_cs_tr(const struct posada_sregs *s)
+{
+	u16 cs = s->seg[POSADA_CS].attr, tr = s->seg[POSADA_TR].attr;
+	u16 type = tr & POSADA_SEG_TYPE;
+
+	if ((s->efer & EFER_LMA) && (cs & POSADA_SEG_L) &&
+	    (cs & POSADA_SEG_DB))
+		return -EINVAL;
+	if ((s->cr0 & X86_CR0_PE) &&
+	    ((cs & POSADA_SEG_UNUSABLE) || !(cs & POSADA_SEG_S) ||
+	     !(cs & POSADA_SEG_P)))
+		return -EINVAL;
+	if ((tr & (POSADA_SEG_UNUSABLE | POSADA_SEG_S)) || !(tr & POSADA_SEG_P))
+		return -EINVAL;
+	return type == POSADA_TYPE_BUSY_TSS ||
+	       (type == POSADA_TYPE_BUSY_TSS16 && !(s->efer & EFER_LMA)) ?
+	       0 : -EINVAL;
 }
 
 static int posada_check_segs(struct posada_vcpu *vcpu,
@@ -79,11 +114,7 @@ static int posada_check_segs(struct posada_vcpu *vcpu,
 	    !posada_canonical(vcpu, s->gdt.base) ||
 	    !posada_canonical(vcpu, s->idt.base))
 		return -EINVAL;
-	/* The one thing that the entry itself refuses: 64-bit and 32-bit. */
-	if ((s->efer & EFER_LMA) && (s->seg[POSADA_CS].attr & POSADA_SEG_L) &&
-	    (s->seg[POSADA_CS].attr & POSADA_SEG_DB))
-		return -EINVAL;
-	return 0;
+	return posada_check_cs_tr(s);
 }
 
 static int posada_check_paging(struct posada_vcpu *vcpu,
@@ -110,7 +141,7 @@ int posada_check_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
 {
 	int r = posada_check_segs(vcpu, s);
 
-	if (r || memchr_inv(s->pad, 0, sizeof(s->pad)))
+	if (r || s->cpl > 3 || memchr_inv(s->pad, 0, sizeof(s->pad)))
 		return -EINVAL;
 	return posada_check_paging(vcpu, s);
 }
@@ -125,13 +156,19 @@ int posada_check_events(const struct posada_events *e)
 	if (e->kind == POSADA_EVENT_EXCEPTION &&
 	    (e->vector > 31 || e->vector == 2))
 		return -EINVAL;
-	if (e->has_error_code && e->kind != POSADA_EVENT_EXCEPTION)
+	if (e->has_error_code && (e->kind != POSADA_EVENT_EXCEPTION ||
+				  !(POSADA_ERROR_CODES & BIT(e->vector))))
 		return -EINVAL;
 	return 0;
 }
 
 int posada_check_dregs(const struct posada_dregs *d)
 {
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(d->dr); i++)
+		if (!__is_canonical_address(d->dr[i], 57))
+			return -EINVAL;
 	return (d->dr6 | d->dr7) & POSADA_DR_RESERVED ? -EINVAL : 0;
 }
 

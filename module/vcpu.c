@@ -104,12 +104,10 @@ static int posada_vcpu_do_state(void *object, void *args)
 static int posada_inject_exception(struct posada_vcpu *vcpu,
 				   const struct posada_inject *in)
 {
-	static const u32 has_error = BIT(8) | BIT(10) | BIT(11) | BIT(12) |
-				     BIT(13) | BIT(14) | BIT(17) | BIT(21);
 	bool error = in->flags & POSADA_INJECT_ERROR_CODE;
 
 	if (in->vector > 31 || in->vector == 2 ||
-	    (error && !(has_error & BIT(in->vector))))
+	    (error && !(POSADA_ERROR_CODES & BIT(in->vector))))
 		return -EINVAL;
 	if (vcpu->pending.kind)
 		return -EBUSY;
@@ -250,11 +248,13 @@ static const struct posada_ioctl posada_vcpu_ioctls[] = {
 	  POSADA_DEBUG_STEP | POSADA_DEBUG_BREAK | POSADA_DEBUG_HARDWARE,
 	  posada_vcpu_debug },
 	{ POSADA_VCPU_STATS, sizeof(struct posada_stats),
-	  POSADA_IOCTL_OUT | POSADA_IOCTL_ANY_MM, 0, 0, posada_vcpu_stats },
+	  POSADA_IOCTL_OUT | POSADA_IOCTL_ANY_MM,
+	  offsetof(struct posada_stats, pad), 0, posada_vcpu_stats },
 	{ POSADA_TRANSLATE, sizeof(struct posada_translate),
-	  POSADA_IOCTL_LOCK | POSADA_IOCTL_OUT, 0,
-	  POSADA_ACCESS_READ | POSADA_ACCESS_WRITE | POSADA_ACCESS_EXEC |
-	  POSADA_ACCESS_USER, posada_vcpu_translate },
+	  POSADA_IOCTL_LOCK | POSADA_IOCTL_OUT,
+	  offsetof(struct posada_translate, pad), POSADA_ACCESS_READ |
+	  POSADA_ACCESS_WRITE | POSADA_ACCESS_EXEC | POSADA_ACCESS_USER,
+	  posada_vcpu_translate },
 };
 
 static long posada_vcpu_run(struct posada_vcpu *vcpu, unsigned long arg)

@@ -189,7 +189,8 @@ static const struct posada_ioctl posada_vm_ioctls[] = {
 	  offsetof(struct posada_state, pad),
 	  POSADA_STATE_WRITE | POSADA_STATE_DRY_RUN, posada_vm_do_state },
 	{ POSADA_VM_STATS, sizeof(struct posada_stats),
-	  POSADA_IOCTL_OUT | POSADA_IOCTL_ANY_MM, 0, 0, posada_vm_stats },
+	  POSADA_IOCTL_OUT | POSADA_IOCTL_ANY_MM,
+	  offsetof(struct posada_stats, pad), 0, posada_vm_stats },
 };
 
 static long posada_vm_ioctl(struct file *file, unsigned int cmd,
