@@ -88,7 +88,8 @@ static char *command_line(const struct config *cfg)
 	const char *append = cfg->append ? cfg->append : "";
 	bool console = strstr(append, "console=");
 
-	return xasprintf("%s%s%s%s", console ? "" : "console=ttyS0 ", append,
+	return xasprintf("%s%s%s%s%s", console ? "" : "console=ttyS0",
+			 console || !*append ? "" : " ", append,
 			 cfg->exec ? " " : "", cfg->exec ? EXEC_CMDLINE : "");
 }
 
