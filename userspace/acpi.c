@@ -151,7 +151,7 @@ static uint64_t place(struct layout *l, const void *data, size_t bytes)
 {
 	uint64_t at = l->next;
 
-	if (at + bytes > BIOS_END)
+	if (at + bytes > RESET_VECTOR)
 		die("internal: no room for the ACPI tables");
 	memcpy(guest_memory(l->m, at, bytes, "the ACPI tables"), data, bytes);
 	l->next = (at + bytes + TABLE_ALIGN - 1) & ~(uint64_t)(TABLE_ALIGN - 1);

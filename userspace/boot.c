@@ -177,10 +177,29 @@ static void firmware_state(struct posada_vcpu *vcpu, bool x2apic)
 	posada_stream_free(&s);
 }
 
+/*
+ * The reset vector of real mode. Linux, on hardware-reduced ACPI without EFI,
+ * takes the way through here to reboot.
+ */
+static void put_reset_vector(struct machine *m)
+{
+	static const uint8_t code[] = {
+		0xba, RESET_PORT & 0xff, RESET_PORT >> 8, /* mov dx, port */
+		0xb0, RESET_VALUE,			  /* mov al, value */
+		0xee,					  /* out dx, al */
+		0xf4,					  /* hlt */
+		0xeb, 0xfd,				  /* jmp to the hlt */
+	};
+
+	memcpy(guest_memory(m, RESET_VECTOR, sizeof(code), "the BIOS area"),
+	       code, sizeof(code));
+}
+
 void boot_firmware_state(struct machine *m, bool x2apic)
 {
 	unsigned int i;
 
+	put_reset_vector(m);
 	for (i = 0; i < m->nr_cpus; i++)
 		firmware_state(m->cpu[i].vcpu, x2apic);
 }

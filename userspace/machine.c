@@ -99,9 +99,9 @@ void *guest_memory(struct machine *m, uint64_t gpa, uint64_t bytes,
 	void *hva = posada_hva(m->vm, gpa, bytes);
 
 	if (!hva)
-		die("--mem %lluM is too little: %s needs 0x%llx bytes at 0x%llx",
+		die("--mem %lluM is too little: %s needs memory up to %lluM",
 		    (unsigned long long)(m->cfg->mem / MIB), what,
-		    (unsigned long long)bytes, (unsigned long long)gpa);
+		    (unsigned long long)((gpa + bytes) / MIB + 1));
 	return hva;
 }
 

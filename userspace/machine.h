@@ -31,6 +31,7 @@
 #define HOLE_END		(4 * GIB)
 #define LOW_RAM_END		0x9fc00U	/* conventional memory */
 #define BIOS_START		0xe0000U	/* ACPI tables live here */
+#define RESET_VECTOR		0xffff0U
 #define BIOS_END		0x100000U
 #define IOAPIC_GPA		0xfec00000U
 

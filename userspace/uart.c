@@ -5,9 +5,9 @@
  * a FIFO of 16, and no input is taken from outside that has no room there.
  *
  * Drivers throw the FIFO away when they open the port. So that input which was
- * piped in before is not lost, the port takes none until the guest shows that
- * it listens: it enables the receive interrupt, or polls the line status with
- * nothing to send.
+ * piped in before is not lost, the port takes none but while the guest shows
+ * that it listens: it has the receive interrupt enabled, or polls the line
+ * status with nothing to send.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -135,11 +135,11 @@ static uint8_t rx_get(struct uart *u)
 	return byte;
 }
 
-static void start_listening(struct uart *u)
+static void set_listening(struct uart *u, bool listening)
 {
-	if (u->listening)
+	if (u->listening == listening)
 		return;
-	u->listening = true;
+	u->listening = listening;
 	tell_room(u);
 }
 
@@ -182,8 +182,7 @@ static void write_ier(struct uart *u, uint8_t value)
 	if (value & ~u->ier & IER_THRI)
 		u->thre = true;
 	u->ier = value & IER_ALL;
-	if (u->ier & IER_RDI)
-		start_listening(u);
+	set_listening(u, u->ier & IER_RDI);
 }
 
 static void write_thr(struct uart *u, uint8_t value)
@@ -208,7 +207,7 @@ static uint8_t read_iir(struct uart *u)
 static uint8_t read_lsr(struct uart *u)
 {
 	if (++u->polls == POLLS_LISTENING)
-		start_listening(u);
+		set_listening(u, true);
 	return LSR_THRE | LSR_TEMT | (u->rx_count ? LSR_DR : 0);
 }
 
