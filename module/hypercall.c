@@ -183,14 +183,11 @@ static int hc_flush_tlb(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
 	return 1;
 }
 
-/* KVM's is the same. */
 static int hc_clock_pairing(struct posada_vcpu *vcpu, const u64 *arg,
 			    s64 *result)
 {
-	BUILD_BUG_ON(sizeof(struct posada_clock_pairing) !=
-		     sizeof(struct kvm_clock_pairing));
-	*result = arg[1] == KVM_CLOCK_PAIRING_WALLCLOCK ?
-		posada_clock_pairing(vcpu, arg[0]) : -POSADA_EINVAL;
+	*result = arg[1] ? -POSADA_EINVAL :
+			   posada_clock_pairing(vcpu, arg[0]);
 	return 1;
 }
 
@@ -222,7 +219,7 @@ static int hc_shutdown(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
 			   POSADA_SYSTEM_SHUTDOWN, 0, 0);
 }
 
-/* ---- KVM's, where they differ: a target that isn't there is no error ---- */
+/* ---- KVM's, where they differ: who isn't there is no error ---- */
 
 static int kvm_hc_kick(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
 {
@@ -230,6 +227,17 @@ static int kvm_hc_kick(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
 
 	if (to)
 		kick(to);
+	return 1;
+}
+
+/* One struct for both. */
+static int kvm_hc_clock_pairing(struct posada_vcpu *vcpu, const u64 *arg,
+				s64 *result)
+{
+	BUILD_BUG_ON(sizeof(struct posada_clock_pairing) !=
+		     sizeof(struct kvm_clock_pairing));
+	*result = arg[1] == KVM_CLOCK_PAIRING_WALLCLOCK ?
+		posada_clock_pairing(vcpu, arg[0]) : -POSADA_EOPNOTSUPP;
 	return 1;
 }
 
@@ -277,7 +285,7 @@ static const struct hypercall posada_calls[POSADA_HC_COUNT] = {
 static const struct hypercall kvm_calls[] = {
 #define HC(nr, fn, args)	[KVM_HC_##nr] = { fn, args }
 	HC(KICK_CPU,		kvm_hc_kick,		2),
-	HC(CLOCK_PAIRING,	hc_clock_pairing,	2),
+	HC(CLOCK_PAIRING,	kvm_hc_clock_pairing,	2),
 	HC(SEND_IPI,		kvm_hc_send_ipi,	4),
 	HC(SCHED_YIELD,		kvm_hc_yield,		1),
 #undef HC
