@@ -460,6 +460,24 @@ static __always_inline u32 posada_guest_extra(struct posada_vcpu *vcpu)
 	return host_pkru;
 }
 
+/*
+ * XSETBV is intercepted, but QEMU's TCG heeds that only of late: see what the
+ * guest left, or both it and the host would go on with the wrong XCR0.
+ */
+static __always_inline void posada_host_xcr0_back(struct posada_vcpu *vcpu)
+{
+	u64 xcr0;
+
+	if (!boot_cpu_has(X86_FEATURE_XSAVE))
+		return;
+	xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+	if (unlikely(xcr0 != vcpu->xcr0) &&
+	    posada_xcr0_valid(xcr0, posada_cpuid_xcr0_mask(vcpu->vm)))
+		vcpu->xcr0 = xcr0;
+	if (unlikely(xcr0 != posada_host_xcr0_live))
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, posada_host_xcr0_live);
+}
+
 static __always_inline void posada_host_extra(struct posada_vcpu *vcpu,
 					      u32 host_pkru)
 {
@@ -470,8 +488,7 @@ static __always_inline void posada_host_extra(struct posada_vcpu *vcpu,
 	}
 	if (unlikely(vcpu->msrs.xss != posada_host_xss))
 		wrmsrl(MSR_IA32_XSS, posada_host_xss);
-	if (unlikely(vcpu->xcr0 != posada_host_xcr0_live))
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, posada_host_xcr0_live);
+	posada_host_xcr0_back(vcpu);
 }
 
 static __always_inline bool posada_must_not_enter(struct posada_vcpu *vcpu)
