@@ -13,7 +13,7 @@ export BUILD
 # Settings of `make run`, `make test` and the rest, passed on by the environment.
 KERNEL ?= 6.1
 HOST ?= svm
-export KERNEL HOST VCPUS MEM SMP HOST_MEM TIMEOUT
+export KERNEL HOST VCPUS MEM APPEND SMP HOST_MEM TIMEOUT
 
 # What selftests/lab/setup unpacked: RELEASE_*, IMAGE_*, BUILD_*.
 CACHE := $(or $(POSADA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/posada)
@@ -152,7 +152,7 @@ help:
 #>
 #>   make              posada.ko for the running kernel, libposada, posada
 #>   make run          boot a stock Linux guest on an emulated AMD host, to a shell;
-#>                     Ctrl-C goes to the guest, poweroff ends it, Ctrl-] three times ends it all
+#>                     Ctrl-C goes to the guest, poweroff ends it, Ctrl-A x the session
 #>   make run EXEC=CMD run CMD in the guest: its output, its exit status
 #>   make test T=NAME  one selftest (or several) on an emulated host
 #>   make smoke        a few of them and one boot, under 2 minutes
@@ -166,6 +166,7 @@ help:
 #>
 #> Variables (with the default):
 #>   VCPUS=1 MEM=512M  run: the guest's CPUs and memory
+#>   APPEND=           run: more of the guest's kernel command line
 #>   HOST=svm          the emulated host: svm (AMD), none (no hardware virtualization)
 #>   KERNEL=6.1        the host's kernel: 6.1 or 6.12
 #>   SMP= HOST_MEM=    the host's CPUs and memory
