@@ -65,13 +65,18 @@ SYM_FUNC_START(svm_switch)
 	mov GPR(13)(%rsi), %r13
 	mov GPR(14)(%rsi), %r14
 	mov GPR(15)(%rsi), %r15
+
+	/*
+	 * With GIF clear, IF only tells VMRUN that interrupts end the guest.
+	 * Not just before VMRUN: QEMU takes the shadow of this STI along into
+	 * the guest, where it ends that of an STI at the guest's RIP.
+	 */
+	sti
 	mov GPR(6)(%rsi), %rsi
 
 	/* Leave no host data in the CPU's buffers. Clobbers ZF alone. */
 	VM_CLEAR_CPU_BUFFERS
 
-	/* With GIF clear, IF only tells VMRUN that interrupts end the guest. */
-	sti
 	vmrun %rax
 	cli
 
