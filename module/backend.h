@@ -143,11 +143,18 @@ struct posada_backend {
 	void (*put)(struct posada_vcpu *vcpu);
 
 	/*
-	 * Irqoff, noinstr-clean: run the guest until the next exit; store the
-	 * raw exit. Host interrupts are taken after it, by the core.
+	 * Irqoff: before the first and after the last of a series of entries
+	 * between which interrupts stay off. arm() loads what the guest has
+	 * in the CPU beyond what an entry switches, disarm() takes it out.
+	 */
+	void (*arm)(struct posada_vcpu *vcpu);
+	void (*disarm)(struct posada_vcpu *vcpu);
+	/*
+	 * Irqoff, armed: run the guest until the next exit. Host interrupts
+	 * are taken after disarm(), by the core.
 	 */
 	void (*enter)(struct posada_vcpu *vcpu);
-	/* Atomic: translate the raw exit of enter() into vcpu->exit. */
+	/* Irqoff: translate the raw exit of enter() into vcpu->exit. */
 	void (*decode)(struct posada_vcpu *vcpu);
 
 	/* Atomic: deliver @ev at the next entry. */

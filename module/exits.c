@@ -5,10 +5,14 @@
  */
 #include <linux/sched.h>
 #include <asm/processor.h>
+#include <asm/apicdef.h>
 #include <asm/debugreg.h>
+#include <asm/msr-index.h>
 #include <asm/trapnr.h>
 #include "posada.h"
 #include "trace.h"
+
+#define POSADA_APIC_MSRS	0x100	/* the x2APIC range */
 
 /* ---- raising exceptions ---- */
 
@@ -79,14 +83,15 @@ void posada_raise(struct posada_vcpu *vcpu, u8 vector, bool has_error,
 
 int posada_skip(struct posada_vcpu *vcpu)
 {
-	vcpu->regs.rip += vcpu->exit.insn_len;
-	if (!vcpu->long64)
-		vcpu->regs.rip = (u32)vcpu->regs.rip;
+	u64 rip = vcpu->regs.rip + vcpu->exit.insn_len;
+	u64 rflags = vcpu->regs.rflags;
+
+	vcpu->regs.rip = likely(vcpu->long64) ? rip : (u32)rip;
+	vcpu->regs.rflags = rflags & ~(u64)X86_EFLAGS_RF;
 	vcpu->shadow = 0;
-	vcpu->regs.rflags &= ~X86_EFLAGS_RF;
 	if (unlikely(vcpu->debug.flags & POSADA_DEBUG_STEP))
 		set_bit(POSADA_REQ_STEP, &vcpu->requests);
-	else if (unlikely(vcpu->regs.rflags & X86_EFLAGS_TF))
+	else if (unlikely(rflags & X86_EFLAGS_TF))
 		posada_raise(vcpu, X86_TRAP_DB, false, 0, DR_STEP);
 	return 1;
 }
@@ -392,6 +397,73 @@ static const struct {
 	[POSADA_X_BAD_STATE] = { posada_x_bad_state, POSADA_STAT_OTHER },
 	[POSADA_X_UNKNOWN] = { posada_x_unknown, POSADA_STAT_OTHER },
 };
+
+/* ---- exits that are answered with interrupts still off ---- */
+
+/* RDMSR never sleeps; of WRMSR what guests do all the time. */
+static int posada_fast_msr(struct posada_vcpu *vcpu)
+{
+	u64 *gpr = vcpu->regs.gpr;
+	u32 index = gpr[POSADA_RCX];
+	u64 value = 0;
+	int r;
+
+	if (vcpu->exit.msr.write) {
+		if (index - APIC_BASE_MSR >= POSADA_APIC_MSRS &&
+		    index != MSR_IA32_TSC_DEADLINE)
+			return -EAGAIN;
+		value = (u32)gpr[POSADA_RAX] | gpr[POSADA_RDX] << 32;
+		r = posada_msr_write(vcpu, index, value, POSADA_BY_GUEST);
+	} else {
+		r = posada_msr_read(vcpu, index, &value, POSADA_BY_GUEST);
+	}
+	/* What faults, or userspace decides, goes the long way: once more. */
+	if (unlikely(r < 0))
+		return -EAGAIN;
+	trace_posada_msr(vcpu->id, vcpu->exit.msr.write, index, value, false);
+	if (!vcpu->exit.msr.write) {
+		gpr[POSADA_RAX] = (u32)value;
+		gpr[POSADA_RDX] = value >> 32;
+	}
+	vcpu->stat[POSADA_STAT_MSR]++;
+	posada_skip(vcpu);
+	return r;
+}
+
+static int posada_fast_cpuid(struct posada_vcpu *vcpu)
+{
+	vcpu->stat[POSADA_STAT_CPUID]++;
+	return posada_x_cpuid(vcpu);
+}
+
+static int posada_fast_hypercall(struct posada_vcpu *vcpu)
+{
+	if (!posada_hypercall_atomic(vcpu))
+		return -EAGAIN;
+	vcpu->stat[POSADA_STAT_HYPERCALL]++;
+	return posada_hypercall(vcpu);
+}
+
+int posada_fast_exit(struct posada_vcpu *vcpu)
+{
+	struct posada_exit *e = &vcpu->exit;
+
+	if (e->kind != POSADA_X_MSR && e->kind != POSADA_X_CPUID &&
+	    e->kind != POSADA_X_HYPERCALL)
+		return -EAGAIN;
+	if (unlikely(e->interrupted.kind))
+		return -EAGAIN;
+	if (!e->insn_len) {
+		e->insn_len = posada_insn_length_cached(vcpu, e->insn);
+		if (unlikely(!e->insn_len))
+			return -EAGAIN;
+	}
+	if (e->kind == POSADA_X_MSR)
+		return posada_fast_msr(vcpu);
+	if (e->kind == POSADA_X_CPUID)
+		return posada_fast_cpuid(vcpu);
+	return posada_fast_hypercall(vcpu);
+}
 
 int posada_handle_exit(struct posada_vcpu *vcpu)
 {

@@ -251,21 +251,28 @@ static noinline int find_length(struct posada_vcpu *vcpu,
 	return len;
 }
 
-int posada_insn_length(struct posada_vcpu *vcpu, enum posada_insn insn)
+int posada_insn_length_cached(struct posada_vcpu *vcpu, enum posada_insn insn)
 {
 	const struct posada_fetch_cache *cache = &vcpu->fetch;
 	unsigned int offset = offset_in_page(vcpu->regs.rip);
-	const struct encoding *e;
+	const struct encoding *e = &encodings[insn];
 	u32 bytes;
 
-	if (WARN_ON_ONCE(insn <= POSADA_INSN_NONE || insn >= POSADA_NR_INSN))
-		return -EINVAL;
-	e = &encodings[insn];
 	if (likely(cache->page == cache_key(vcpu) &&
 		   cache->slots_gen == READ_ONCE(vcpu->vm->mmu.slots_gen) &&
 		   offset <= PAGE_SIZE - sizeof(bytes)) &&
 	    peek(cache->hva + offset, &bytes) &&
 	    (bytes & e->plain_mask) == e->plain)
 		return e->plain_len;
-	return find_length(vcpu, e);
+	return 0;
+}
+
+int posada_insn_length(struct posada_vcpu *vcpu, enum posada_insn insn)
+{
+	int len;
+
+	if (WARN_ON_ONCE(insn <= POSADA_INSN_NONE || insn >= POSADA_NR_INSN))
+		return -EINVAL;
+	len = posada_insn_length_cached(vcpu, insn);
+	return len ? len : find_length(vcpu, &encodings[insn]);
 }

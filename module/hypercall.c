@@ -131,10 +131,7 @@ static void flush_tlbs(struct posada_vcpu *vcpu, u64 set)
 
 static int hc_features(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
 {
-	u32 regs[4];
-
-	posada_cpuid(vcpu, POSADA_CPUID_FEATURES, 0, regs);
-	*result = regs[0];
+	*result = vcpu->vm->features;
 	return 1;
 }
 
@@ -266,15 +263,16 @@ static int kvm_hc_yield(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
 struct hypercall {
 	hypercall_fn fn;
 	u8 args;
+	bool atomic;		/* neither sleeps nor waits for another vCPU */
 };
 
 static const struct hypercall posada_calls[POSADA_HC_COUNT] = {
-#define HC(nr, fn, args)	[POSADA_HC_##nr - POSADA_HC_BASE] = { fn, args }
-	HC(FEATURES,		hc_features,		0),
-	HC(DOORBELL,		hc_doorbell,		2),
-	HC(KICK,		hc_kick,		1),
+#define HC(nr, ...)	[POSADA_HC_##nr - POSADA_HC_BASE] = { __VA_ARGS__ }
+	HC(FEATURES,		hc_features,		0, true),
+	HC(DOORBELL,		hc_doorbell,		2, true),
+	HC(KICK,		hc_kick,		1, true),
 	HC(YIELD_TO,		hc_yield_to,		1),
-	HC(SEND_IPI,		hc_send_ipi,		4),
+	HC(SEND_IPI,		hc_send_ipi,		4, true),
 	HC(FLUSH_TLB,		hc_flush_tlb,		3),
 	HC(CLOCK_PAIRING,	hc_clock_pairing,	2),
 	HC(CRASH,		hc_crash,		2),
@@ -283,10 +281,10 @@ static const struct hypercall posada_calls[POSADA_HC_COUNT] = {
 };
 
 static const struct hypercall kvm_calls[] = {
-#define HC(nr, fn, args)	[KVM_HC_##nr] = { fn, args }
-	HC(KICK_CPU,		kvm_hc_kick,		2),
+#define HC(nr, ...)	[KVM_HC_##nr] = { __VA_ARGS__ }
+	HC(KICK_CPU,		kvm_hc_kick,		2, true),
 	HC(CLOCK_PAIRING,	kvm_hc_clock_pairing,	2),
-	HC(SEND_IPI,		kvm_hc_send_ipi,	4),
+	HC(SEND_IPI,		kvm_hc_send_ipi,	4, true),
 	HC(SCHED_YIELD,		kvm_hc_yield,		1),
 #undef HC
 };
@@ -337,6 +335,14 @@ static const struct hypercall *find(u64 nr, const u8 **regs)
 	*regs = kvm_args;
 	call = &kvm_calls[array_index_nospec(nr, ARRAY_SIZE(kvm_calls))];
 	return call->fn ? call : &unknown;
+}
+
+bool posada_hypercall_atomic(struct posada_vcpu *vcpu)
+{
+	u64 nr = vcpu->regs.gpr[POSADA_RAX];
+	const u8 *regs;
+
+	return find(vcpu->long64 ? nr : (u32)nr, &regs)->atomic;
 }
 
 int posada_hypercall(struct posada_vcpu *vcpu)

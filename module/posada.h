@@ -216,6 +216,7 @@ struct posada_vm {
 	struct posada_vcpu *vcpus[POSADA_MAX_VCPUS]; /* V to set, once; A */
 	u32 nr_vcpus;			/* V */
 	bool ran;			/* V: a vCPU ran; CPUID is fixed */
+	u32 features;			/* K once ran: hypercalls offered */
 	struct posada_cpuid_table __rcu *cpuid; /* V to set until ran, RCU */
 	struct list_head irqfds;	/* V */
 	struct work_struct irqfd_work;	/* drops those whose eventfd closed */
@@ -311,6 +312,8 @@ static inline bool posada_range_ok(u64 start, u64 bytes, u64 limit)
 int posada_fetch(struct posada_vcpu *vcpu, u8 *buf);
 /* The length of @insn at RIP; < 0: what is there is not that instruction. */
 int posada_insn_length(struct posada_vcpu *vcpu, enum posada_insn insn);
+/* The same, without faults and walks; 0: not known. Any context. */
+int posada_insn_length_cached(struct posada_vcpu *vcpu, enum posada_insn insn);
 /* Translate as posada_walk(); 0, -EFAULT with the #PF's error code (also if a
  * table is not in memory), -EINVAL. @page_bytes may be NULL. */
 int posada_gva_to_gpa(struct posada_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
@@ -491,6 +494,8 @@ void posada_clock_module_exit(void);
 /* ---- hypercall.c ---- */
 /* The instruction was executed (RIP still at it). C. The return rule. */
 int posada_hypercall(struct posada_vcpu *vcpu);
+/* May the call that RAX names be made with interrupts off? */
+bool posada_hypercall_atomic(struct posada_vcpu *vcpu);
 int posada_hypercall_msr(struct posada_vcpu *vcpu, u64 value);
 
 /* ---- exits.c ---- */
@@ -498,6 +503,8 @@ int posada_hypercall_msr(struct posada_vcpu *vcpu, u64 value);
 int posada_skip(struct posada_vcpu *vcpu);
 /* What the last exit means. The return rule. C. */
 int posada_handle_exit(struct posada_vcpu *vcpu);
+/* The same, irqoff, for the few that need no more; -EAGAIN: nothing done. */
+int posada_fast_exit(struct posada_vcpu *vcpu);
 
 /* ---- run.c ---- */
 /* POSADA_RUN. C. 0, or an errno. */

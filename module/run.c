@@ -14,6 +14,7 @@
 #include <asm/debugreg.h>
 #include <asm/fpu/xcr.h>
 #include <asm/pkru.h>
+#include "../uapi/posada_cpuid.h"
 #include "compat.h"
 #include "entry.h"
 #include "posada.h"
@@ -23,11 +24,15 @@ static void posada_no_op(struct posada_vcpu *vcpu)
 {
 }
 
+DEFINE_STATIC_CALL(posada_arm, posada_no_op);
+DEFINE_STATIC_CALL(posada_disarm, posada_no_op);
 DEFINE_STATIC_CALL(posada_enter, posada_no_op);
 DEFINE_STATIC_CALL(posada_decode, posada_no_op);
 
 void posada_run_init(const struct posada_backend *ops)
 {
+	static_call_update(posada_arm, ops->arm);
+	static_call_update(posada_disarm, ops->disarm);
 	static_call_update(posada_enter, ops->enter);
 	static_call_update(posada_decode, ops->decode);
 }
@@ -379,6 +384,14 @@ static bool posada_window_open(struct posada_vcpu *vcpu)
  * then an NMI, then an interrupt. Ask for a window for what has to wait.
  * Irqoff: nothing is called off after this.
  */
+static __always_inline bool posada_any_event(struct posada_vcpu *vcpu)
+{
+	return vcpu->pending.kind | atomic_read(&vcpu->nmi_pending) |
+	       READ_ONCE(vcpu->apic.irr_pending) | (vcpu->extint >= 0) |
+	       vcpu->windows |
+	       (READ_ONCE(vcpu->run->request) & POSADA_RUN_WINDOW);
+}
+
 static void posada_pick_event(struct posada_vcpu *vcpu)
 {
 	bool open = posada_window_open(vcpu), busy = vcpu->pending.kind;
@@ -496,31 +509,53 @@ static __always_inline bool posada_must_not_enter(struct posada_vcpu *vcpu)
 	return READ_ONCE(vcpu->requests) || __xfer_to_guest_mode_work_pending();
 }
 
-/* Interrupts off, from the last look at requests until the guest is left. */
-static void posada_enter_irqoff(struct posada_vcpu *vcpu)
+/* One entry and exit. Irqoff, armed. */
+static __always_inline void posada_enter_armed(struct posada_vcpu *vcpu)
 {
-	u32 host_pkru;
 	u8 tpr;
 
-	posada_pick_event(vcpu);
+	if (unlikely(posada_any_event(vcpu)))
+		posada_pick_event(vcpu);
 	tpr = posada_apic_get_cr8(vcpu);
 	vcpu->cr8 = tpr;
 	if (unlikely(vcpu->debug.flags & POSADA_DEBUG_STEP))
 		vcpu->regs.rflags |= X86_EFLAGS_TF;
 	trace_posada_entry(vcpu->id, vcpu->regs.rip);
 	vcpu->stat[POSADA_STAT_ENTRIES]++;
-	host_pkru = posada_guest_extra(vcpu);
-	posada_account_enter();
 	static_call(posada_enter)(vcpu);
-	posada_host_extra(vcpu, host_pkru);
+	static_call(posada_decode)(vcpu);
+	trace_posada_exit(vcpu->id, vcpu->exit.kind, vcpu->regs.rip);
 	if (unlikely(vcpu->debug.flags & POSADA_DEBUG_STEP))
 		vcpu->regs.rflags &= ~X86_EFLAGS_TF;
 	if (vcpu->cr8 != tpr)
 		posada_apic_set_cr8(vcpu, vcpu->cr8);
 }
 
-static void posada_enter_once(struct posada_vcpu *vcpu)
+/*
+ * Enter until an exit needs more than interrupts off allow. A guest cannot
+ * hold them off: a host interrupt ends each entry, and is no fast exit. The
+ * return rule, or -EAGAIN: the exit is still to be handled.
+ */
+static int posada_enter_series(struct posada_vcpu *vcpu)
 {
+	u32 host_pkru = posada_guest_extra(vcpu);
+	int r;
+
+	posada_account_enter();
+	static_call(posada_arm)(vcpu);
+	do {
+		posada_enter_armed(vcpu);
+		r = posada_fast_exit(vcpu);
+	} while (r > 0 && !posada_must_not_enter(vcpu));
+	static_call(posada_disarm)(vcpu);
+	posada_host_extra(vcpu, host_pkru);
+	return r;
+}
+
+static int posada_enter_once(struct posada_vcpu *vcpu)
+{
+	int r = 1;
+
 	preempt_disable();
 	local_irq_disable();
 	WRITE_ONCE(vcpu->mode, POSADA_IN_GUEST);
@@ -528,23 +563,19 @@ static void posada_enter_once(struct posada_vcpu *vcpu)
 	smp_mb();
 	if (unlikely(posada_must_not_enter(vcpu))) {
 		WRITE_ONCE(vcpu->mode, POSADA_OUTSIDE);
-		vcpu->exit.kind = POSADA_X_NONE;
-		vcpu->exit.interrupted.kind = POSADA_EVENT_NONE;
-		vcpu->exit.insn = POSADA_INSN_NONE;
 		local_irq_enable();
 		preempt_enable();
-		return;
+		return r;
 	}
-	posada_enter_irqoff(vcpu);
+	r = posada_enter_series(vcpu);
 	WRITE_ONCE(vcpu->mode, POSADA_OUTSIDE);
 	/* Host interrupts that ended the guest are taken here. */
 	local_irq_enable();
 	posada_account_exit();
-	static_call(posada_decode)(vcpu);
-	if (vcpu->exit.kind == POSADA_X_HOST_IRQ)
+	if (r == -EAGAIN && vcpu->exit.kind == POSADA_X_HOST_IRQ)
 		posada_note_quiescent();
 	preempt_enable();
-	trace_posada_exit(vcpu->id, vcpu->exit.kind, vcpu->regs.rip);
+	return r;
 }
 
 static int posada_window_exit(struct posada_vcpu *vcpu)
@@ -587,8 +618,9 @@ static int posada_loop(struct posada_vcpu *vcpu)
 		r = posada_window_exit(vcpu);
 		if (unlikely(r <= 0))
 			return r;
-		posada_enter_once(vcpu);
-		r = posada_handle_exit(vcpu);
+		r = posada_enter_once(vcpu);
+		if (r == -EAGAIN)
+			r = posada_handle_exit(vcpu);
 		if (r <= 0)
 			return r;
 		if (unlikely(__xfer_to_guest_mode_work_pending()))
@@ -725,10 +757,15 @@ static void posada_fill(struct posada_vcpu *vcpu)
 }
 
 /* The first entry of any vCPU fixes the VM's CPUID. */
-static int posada_first_run(struct posada_vm *vm)
+static int posada_first_run(struct posada_vcpu *vcpu)
 {
+	struct posada_vm *vm = vcpu->vm;
+	u32 regs[4];
+
 	if (mutex_lock_killable(&vm->lock))
 		return -EINTR;
+	posada_cpuid(vcpu, POSADA_CPUID_FEATURES, 0, regs);
+	vm->features = regs[0];
 	WRITE_ONCE(vm->ran, true);
 	mutex_unlock(&vm->lock);
 	return 0;
@@ -746,7 +783,7 @@ int posada_run(struct posada_vcpu *vcpu)
 	    (READ_ONCE(run->wanted) & ~POSADA_GROUP_ALL))
 		return -EINVAL;
 	if (unlikely(!READ_ONCE(vcpu->vm->ran))) {
-		r = posada_first_run(vcpu->vm);
+		r = posada_first_run(vcpu);
 		if (r)
 			return r;
 	}

@@ -58,10 +58,12 @@ int posada_check_mode(struct posada_vcpu *vcpu, const struct posada_regs *r,
 	struct posada_paging pg;
 	u64 efer;
 
+	if (likely(!(r->rflags & X86_EFLAGS_VM)))
+		return 0;
 	vcpu->ops->get_paging(vcpu, &pg);
 	efer = s ? s->efer : pg.efer;
 	/* There is no virtual-8086 mode in long mode. */
-	return r->rflags & X86_EFLAGS_VM && efer & EFER_LMA ? -EINVAL : 0;
+	return efer & EFER_LMA ? -EINVAL : 0;
 }
 
 /* SDM volume 2, "XSETBV": components that need one another. */

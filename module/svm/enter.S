@@ -103,8 +103,18 @@ SYM_FUNC_START(svm_switch)
 	mov SVM_SWITCH_HOST(%rdi), %rax
 	vmload %rax
 
-	/* No guest return address is left to be predicted. */
-	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RETPOLINE
+	/*
+	 * No guest return address is left to be predicted, where the kernel
+	 * asks for that on the way out of a guest. Straight, for a third of
+	 * the instructions of the kernel's own loop.
+	 */
+	ALTERNATIVE "jmp 3f", "", X86_FEATURE_RETPOLINE
+	.rept RSB_CLEAR_LOOPS
+	__FILL_RETURN_SLOT
+	.endr
+	add $RSB_CLEAR_LOOPS * 8, %rsp
+	lfence
+3:
 
 	/* The host's SPEC_CTRL: before any RET. The guest may have changed it. */
 	testb $SVM_SWITCH_SPEC_CTRL, SVM_SWITCH_FLAGS(%rdi)

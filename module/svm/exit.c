@@ -211,7 +211,7 @@ static void svm_decode_special(struct posada_vcpu *vcpu, u32 code)
 	case SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR7:
 	case SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7:
 		x->kind = POSADA_X_NONE;
-		svm_load_dregs(svm);
+		svm_load_dregs(vcpu);
 		break;
 	case SVM_EXIT_EXCP_BASE ... SVM_EXIT_LAST_EXCP:
 		svm_decode_exception(vcpu, code - SVM_EXIT_EXCP_BASE);
@@ -252,8 +252,12 @@ void svm_decode(struct posada_vcpu *vcpu)
 			x->fault.has_error = row->vector == X86_TRAP_GP;
 			x->fault.error = 0;
 		}
-		if (likely(row->kind != POSADA_X_NONE))
+		if (likely(row->kind != POSADA_X_NONE)) {
+			/* Intercepted, it is still the host's to handle. */
+			if (unlikely(row->kind == POSADA_X_MACHINE_CHECK))
+				asm volatile("int $18");
 			return;
+		}
 		if (code == SVM_EXIT_MSR) {
 			x->kind = POSADA_X_MSR;
 			x->msr.write = c->exit_info_1 & 1;

@@ -9,17 +9,17 @@
 #include "../pagetable.h"
 #include "svm.h"
 
+/* The VMCB has them in the order of their encoding, the tables in between. */
+static_assert(offsetof(struct vmcb_save_area, gs) ==
+	      POSADA_GS * sizeof(struct vmcb_seg));
+
 static struct vmcb_seg *svm_seg(struct vmcb *vmcb, int seg)
 {
-	struct vmcb_save_area *s = &vmcb->save;
-	struct vmcb_seg *const segs[] = {
-		[POSADA_ES] = &s->es, [POSADA_CS] = &s->cs,
-		[POSADA_SS] = &s->ss, [POSADA_DS] = &s->ds,
-		[POSADA_FS] = &s->fs, [POSADA_GS] = &s->gs,
-		[POSADA_LDTR] = &s->ldtr, [POSADA_TR] = &s->tr,
-	};
-
-	return segs[seg];
+	if (seg == POSADA_LDTR)
+		return &vmcb->save.ldtr;
+	if (seg == POSADA_TR)
+		return &vmcb->save.tr;
+	return &vmcb->save.es + seg;
 }
 
 #define SVM_SEG_ATTR	0x0fff
@@ -39,16 +39,15 @@ void svm_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
 	const struct vmcb_save_area *v = &to_svm(vcpu)->vmcb->save;
 	int i;
 
-	memset(s, 0, sizeof(*s));
-	for (i = 0; i < POSADA_NR_SEGS; i++)
-		svm_get_seg(svm_seg(to_svm(vcpu)->vmcb, i), &s->seg[i]);
+	for (i = POSADA_ES; i <= POSADA_GS; i++)
+		svm_get_seg(&v->es + i, &s->seg[i]);
+	svm_get_seg(&v->ldtr, &s->seg[POSADA_LDTR]);
+	svm_get_seg(&v->tr, &s->seg[POSADA_TR]);
 	/* SVM keeps the CPL apart; elsewhere it is SS.DPL. */
 	s->seg[POSADA_SS].attr &= ~POSADA_SEG_DPL;
 	s->seg[POSADA_SS].attr |= v->cpl << POSADA_SEG_DPL_SHIFT;
-	s->gdt.base = v->gdtr.base;
-	s->gdt.limit = v->gdtr.limit;
-	s->idt.base = v->idtr.base;
-	s->idt.limit = v->idtr.limit;
+	s->gdt = (struct posada_table){ v->gdtr.base, v->gdtr.limit };
+	s->idt = (struct posada_table){ v->idtr.base, v->idtr.limit };
 	s->cr0 = v->cr0;
 	s->cr2 = v->cr2;
 	s->cr3 = v->cr3;
@@ -56,6 +55,7 @@ void svm_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
 	s->cr8 = vcpu->cr8;
 	s->efer = v->efer & ~(u64)EFER_SVME;
 	s->cpl = v->cpl;
+	memset(s->pad, 0, sizeof(s->pad));
 }
 
 void svm_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
@@ -126,7 +126,7 @@ void svm_set_dregs(struct posada_vcpu *vcpu, const struct posada_dregs *d)
 	svm->vmcb->control.clean &= ~SVM_CLEAN_DR;
 	/* Armed breakpoints must be in the CPU, asked for or not. */
 	if (d->dr7 & SVM_DR7_ARMED)
-		svm_load_dregs(svm);
+		svm_load_dregs(vcpu);
 }
 
 void svm_update_debug(struct posada_vcpu *vcpu)
@@ -138,7 +138,7 @@ void svm_update_debug(struct posada_vcpu *vcpu)
 	svm->vmcb->save.dr7 = POSADA_DR7_FIXED;
 	if (vcpu->debug.flags & POSADA_DEBUG_HARDWARE) {
 		svm->vmcb->save.dr7 |= vcpu->debug.dr7;
-		svm_load_dregs(svm);
+		svm_load_dregs(vcpu);
 	}
 	svm->vmcb->control.clean &= ~SVM_CLEAN_DR;
 }

@@ -343,43 +343,51 @@ static noinstr void svm_enter_guest(struct posada_vcpu *vcpu)
 	posada_context_exit();
 }
 
-static void svm_enter(struct posada_vcpu *vcpu)
+static void svm_arm(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
-	bool polite = static_branch_unlikely(&svm_polite);
 
-	if (unlikely(svm->asid_gen != cpu->asid_gen))
-		svm_new_asid(svm, cpu);
-	svm_commit(vcpu);
 	svm_spec_ctrl(svm);
-	if (unlikely(svm->dr_loaded))
+	svm->dr_armed = svm->dr_loaded;
+	if (unlikely(svm->dr_armed))
 		svm_load_guest_dr(vcpu);
-	if (polite)
-		svm_borrow(cpu);
+	if (static_branch_unlikely(&svm_polite))
+		svm_borrow(this_cpu_ptr(&svm_cpus));
+}
 
-	svm_enter_guest(vcpu);
+static void svm_disarm(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
 
-	if (polite)
-		svm_return(cpu);
-	svm_collect(vcpu);
-	if (unlikely(svm->dr_loaded)) {
-		if (!(vcpu->debug.flags & POSADA_DEBUG_HARDWARE))
-			svm_save_guest_dr(svm);
-	}
+	if (static_branch_unlikely(&svm_polite))
+		svm_return(this_cpu_ptr(&svm_cpus));
+	if (unlikely(svm->dr_armed && !(vcpu->debug.flags &
+					POSADA_DEBUG_HARDWARE)))
+		svm_save_guest_dr(svm);
 	/* The exit left DR7 disabled, and DR6 as the guest had it. */
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
 	if (unlikely(svm->vmcb->save.dr6 != DR6_RESERVED))
 		set_debugreg(DR6_RESERVED, 6);
-	/* An intercepted machine check is still the host's to handle. */
-	if (unlikely(svm->vmcb->control.exit_code ==
-		     SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
-		asm volatile("int $18");
 }
 
-void svm_load_dregs(struct svm_vcpu *svm)
+static void svm_enter(struct posada_vcpu *vcpu)
 {
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
+
+	if (unlikely(svm->asid_gen != cpu->asid_gen))
+		svm_new_asid(svm, cpu);
+	svm_commit(vcpu);
+	svm_enter_guest(vcpu);
+	svm_collect(vcpu);
+}
+
+/* The guest wants its debug registers: no exits for them for a while. */
+void svm_load_dregs(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
 	svm->dr_loaded = true;
 	svm_intercept_dr(svm, false);
 }
@@ -477,6 +485,8 @@ struct posada_backend posada_svm = {
 	.vcpu_reset = svm_vcpu_reset,
 	.load = svm_load,
 	.put = svm_put,
+	.arm = svm_arm,
+	.disarm = svm_disarm,
 	.enter = svm_enter,
 	.decode = svm_decode,
 	.inject = svm_inject,

@@ -41,7 +41,8 @@ struct svm_vcpu {
 	bool nmi_step;		/* stepping over it; step_flags: guest's TF */
 	u64 iret_rip;
 	u64 step_flags;
-	bool dr_loaded;		/* the guest uses DR0-3: they are in the CPU */
+	bool dr_loaded;		/* the guest uses DR0-3: not intercepted */
+	bool dr_armed;		/* they are in the CPU */
 	struct posada_event injected;	/* what event_inj held on entry */
 	u64 dr[4];
 };
@@ -129,7 +130,7 @@ void svm_decode(struct posada_vcpu *vcpu);
 
 /* svm.c */
 void svm_window(struct posada_vcpu *vcpu, u32 windows);
-void svm_load_dregs(struct svm_vcpu *svm);
+void svm_load_dregs(struct posada_vcpu *vcpu);
 void svm_flush_tlb(struct posada_vcpu *vcpu);
 
 /* regs.c: operations of struct posada_backend */
