@@ -7,13 +7,15 @@
  *     the notifier's protocol (notifier.c) says whether the answer still
  *     holds at the end. That is all for a page that the host has mapped with
  *     the rights that it takes.
- *  3. If not, let the host fault it in (get_user_pages), and hold it till 4.
+ *  3. If not, let the host fault it in, and look again. What cannot be used by
+ *     its entry alone (DAX, protection keys) comes from get_user_pages(), with a
+ *     reference till 4. That also tells what the host cannot serve, and why.
  *  4. Under mmu_lock: if slots and host's tables have not changed, map it, as
  *     large as host mapping, slot and dirty log allow. Else enter the guest,
  *     which faults anew.
  *
  * A page goes in writable only if the host's entry is writable and dirty, or
- * get_user_pages() for writing has just found or made it dirty. The host then
+ * get_user_pages() for writing has just found or made the page dirty. The host then
  * knows it is dirty, and whoever cleans it calls the notifier first: no
  * set_page_dirty() here, which could come too late for a file system.
  * A guest's read never breaks copy-on-write.
@@ -21,6 +23,8 @@
 #include <linux/irqflags.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
+#include <linux/pkeys.h>
+#include <linux/sched/signal.h>
 #include <linux/srcu.h>
 #include "compat.h"
 #include "mmu.h"
@@ -67,13 +71,16 @@ static bool find_slot(struct fault *f)
 /* ---- 2. the host's page table ---- */
 
 #define HOST_NEEDS	(_PAGE_PRESENT | _PAGE_USER)
-/* No struct page to rely on, or rights that depend on more than the entry. */
+/* Not plain memory, or rights that depend on more than the entry. */
 #define HOST_REFUSES	(_PAGE_SPECIAL | _PAGE_DEVMAP | _PAGE_PKEY_MASK)
 #define HOST_WRITE	(_PAGE_RW | _PAGE_DIRTY)
 
 static void take_entry(struct host_entry *host, u64 flags, u64 pfn, int level,
 		       unsigned long hva)
 {
+	/* The zero page is special, but never goes away. */
+	if (is_zero_pfn(pfn))
+		flags &= ~_PAGE_SPECIAL;
 	if ((flags & (HOST_NEEDS | HOST_REFUSES)) != HOST_NEEDS)
 		return;
 	host->pfn = pfn + ((hva >> PAGE_SHIFT) & (posada_level_pages(level) - 1));
@@ -135,30 +142,65 @@ static bool found(const struct fault *f)
 
 /* ---- 3. ask the host for the page ---- */
 
+/* Is this memory that the guest's access may fault in, with no more questions? */
+static bool plain(struct vm_area_struct *vma, const struct fault *f)
+{
+	return vma && vma->vm_flags & (f->write ? VM_WRITE : VM_READ) &&
+	       !(vma->vm_flags & (VM_IO | VM_PFNMAP)) && !vma_pkey(vma);
+}
+
+/*
+ * What the access would do in the process itself. It is cheaper than to have
+ * the page handed out, too. Whether it helped is seen in the host's table.
+ */
+static void touch(const struct fault *f)
+{
+	unsigned int flags = FAULT_FLAG_DEFAULT |
+			     (f->write ? FAULT_FLAG_WRITE : 0);
+	struct mm_struct *mm = f->vm->mm;
+	struct vm_area_struct *vma;
+	vm_fault_t ret = 0;
+
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, f->hva);
+	if (plain(vma, f))
+		ret = handle_mm_fault(vma, f->hva, flags, NULL);
+	/* With these it has dropped the lock. */
+	if (!(ret & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
+		mmap_read_unlock(mm);
+}
+
 /* 1: f->host is what to map. 0: the host cannot serve it. -errno. */
-static noinline int fault_in(struct fault *f)
+static int get_reference(struct fault *f)
 {
 	unsigned int gup = FOLL_HWPOISON | POSADA_FOLL_INTERRUPTIBLE |
 			   (f->write ? FOLL_WRITE : 0);
 	long ret = get_user_pages_unlocked(f->hva, 1, &f->page, gup);
 
-	if (ret == -EINTR || ret == -EAGAIN || ret == 0)
-		return -EINTR;
-	if (ret == -ENOMEM)
-		return -ENOMEM;
-	if (ret < 0) {
-		f->page = NULL;
-		return 0;
-	}
-	/* Its size and rights are in the table now, if they stay at all. */
-	look_up(f);
-	if (!found(f) || f->host.pfn != page_to_pfn(f->page))
+	if (ret == 1) {
 		f->host = (struct host_entry){
 			.pfn = page_to_pfn(f->page),
 			.level = POSADA_LEVEL_4K,
 			.write = f->write,
 		};
-	return 1;
+		return 1;
+	}
+	f->page = NULL;
+	if (ret == -EINTR || ret == -EAGAIN || ret == 0)
+		return -EINTR;
+	return ret == -ENOMEM ? -ENOMEM : 0;
+}
+
+/* The same. */
+static noinline int fault_in(struct fault *f)
+{
+	touch(f);
+	look_up(f);
+	if (found(f))
+		return 1;
+	if (signal_pending(current))
+		return -EINTR;
+	return get_reference(f);
 }
 
 /* ---- 4. map ---- */
