@@ -16,6 +16,7 @@
 #define EFER_LMA	(1ULL << 10)
 #define INSN_BYTES	16
 #define INSNS		4
+#define STACK_WORDS	8
 
 static const char *const gpr_names[POSADA_NR_REGS] = {
 	"RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
@@ -135,7 +136,7 @@ static void dump_control(FILE *f, const struct posada_sregs *s)
 {
 	fprintf(f, "  CR0 %016llx  CR2 %016llx  CR3 %016llx\n", (ull)s->cr0,
 		(ull)s->cr2, (ull)s->cr3);
-	fprintf(f, "  CR4 %016llx  CR8 %016llx  EFER %015llx\n",
+	fprintf(f, "  CR4 %016llx  CR8 %016llx  EFER %016llx\n",
 		(ull)s->cr4, (ull)s->cr8, (ull)s->efer);
 }
 
@@ -211,6 +212,27 @@ static void dump_code(FILE *f, struct posada_vcpu *vcpu)
 	}
 }
 
+/* The words at the top of the stack, as wide as the mode pushes them. */
+static void dump_stack(FILE *f, struct posada_vcpu *vcpu)
+{
+	const struct posada_run *run = posada_vcpu_page(vcpu);
+	bool wide = machine_mode(&run->sregs) == ZYDIS_MACHINE_MODE_LONG_64;
+	size_t i, n, bytes = wide ? 8 : 4;
+	uint64_t at = run->regs.gpr[POSADA_RSP], word;
+	uint8_t data[STACK_WORDS * 8];
+
+	if (!wide)
+		at = (at + run->sregs.seg[POSADA_SS].base) & 0xffffffff;
+	n = posada_read_gva(vcpu, at, data, STACK_WORDS * bytes) / bytes;
+	for (i = 0; i < n; i++) {
+		word = 0;
+		memcpy(&word, data + i * bytes, bytes);
+		fprintf(f, "%s%0*llx%s", i % 4 ? "  " : "  stack  ",
+			(int)(2 * bytes), (ull)word,
+			i % 4 == 3 || i + 1 == n ? "\n" : "");
+	}
+}
+
 char *dump_death(struct machine *m, struct posada_vcpu *vcpu, const char *why)
 {
 	struct posada_run *run = posada_vcpu_page(vcpu);
@@ -233,6 +255,7 @@ char *dump_death(struct machine *m, struct posada_vcpu *vcpu, const char *why)
 		dump_regs(f, &run->regs);
 		dump_control(f, &run->sregs);
 		dump_segments(f, &run->sregs);
+		dump_stack(f, vcpu);
 		dump_code(f, vcpu);
 	} else {
 		fputs("  its registers cannot be read\n", f);
