@@ -69,50 +69,44 @@ static u64 linear(const struct posada_vcpu *vcpu,
 	return (u32)(pg->cs_base + (u32)vcpu->regs.rip + offset);
 }
 
-/* As posada_fetch(); *gpa: of the first byte. */
+/* As posada_fetch(); *first: the walk to the first byte, if there is one. */
 static int fetch(struct posada_vcpu *vcpu, const struct posada_paging *pg,
-		 u8 *buf, u64 *gpa)
+		 u8 *buf, struct posada_walk *first)
 {
-	struct posada_walk w = {
-		.access = POSADA_ACCESS_EXEC |
-			  (pg->cpl == CPL_USER ? POSADA_ACCESS_USER : 0),
-	};
+	u32 access = POSADA_ACCESS_EXEC |
+		     (pg->cpl == CPL_USER ? POSADA_ACCESS_USER : 0);
+	struct posada_walk second, *w = first;
 	int done = 0, n;
 
 	/* At most two pages. */
-	for (; done < INSN_MAX; done += n) {
-		w.gva = linear(vcpu, pg, done);
-		if (walk(vcpu, pg, &w))
+	for (; done < INSN_MAX; done += n, w = &second) {
+		w->gva = linear(vcpu, pg, done);
+		w->access = access;
+		if (walk(vcpu, pg, w))
 			break;
-		if (!done)
-			*gpa = w.gpa;
 		n = min_t(int, INSN_MAX - done,
-			  PAGE_SIZE - offset_in_page(w.gva));
-		if (posada_gpa_read(vcpu->vm, w.gpa, buf + done, n))
+			  PAGE_SIZE - offset_in_page(w->gva));
+		if (posada_gpa_read(vcpu->vm, w->gpa, buf + done, n))
 			break;
 	}
 	return done;
 }
 
-int posada_fetch(struct posada_vcpu *vcpu, u8 *buf)
-{
-	struct posada_paging pg;
-	u64 gpa;
-
-	vcpu->ops->get_paging(vcpu, &pg);
-	return fetch(vcpu, &pg, buf, &gpa);
-}
-
 /* ---- the cache of the last page ---- */
 
 /*
- * Saves the walk when a guest executes such instructions in one place again
- * and again. It may be out of date: nothing tells when the guest maps another
- * page there. So it never yields bytes, only the answer to "is the plain form
- * of the instruction that exited at this address in that page?". To be misled
- * a guest must have mapped, at the same address of another page, the same
- * instruction with prefixes; then its RIP moves by too little, to its own
- * harm alone.
+ * A walk and a copy cost more than a thousand instructions, and a guest that
+ * uses devices does so from few places. The cache knows where the last page is
+ * and answers two questions about it:
+ *
+ *  - cached_fetch(): what are the bytes at RIP? Exactly: it reads the entries
+ *    of the walk again, and compares them and the registers that matter.
+ *  - posada_insn_length(): is the plain form of the instruction that exited at RIP
+ *    in that page? This is asked at every exit of a CPU without next RIP, so it
+ *    does not look whether the guest has mapped another page there since. To be
+ *    misled a guest must have, at the same address in two pages, the same
+ *    instruction without and with prefixes; then its RIP moves by too little,
+ *    to its own harm alone.
  */
 
 /* Linear pages of 64-bit and other code are told apart by the lowest bit. */
@@ -121,40 +115,126 @@ static u64 cache_key(const struct posada_vcpu *vcpu)
 	return (vcpu->regs.rip & PAGE_MASK) | vcpu->long64;
 }
 
-static void fill_cache(struct posada_vcpu *vcpu, u64 gpa)
+/* Is this the page, and where it was, with @bytes more at RIP? */
+static bool cache_hits(const struct posada_vcpu *vcpu, size_t bytes)
+{
+	const struct posada_fetch_cache *cache = &vcpu->fetch;
+
+	return cache->page == cache_key(vcpu) &&
+	       cache->slots_gen == READ_ONCE(vcpu->vm->mmu.slots_gen) &&
+	       offset_in_page(vcpu->regs.rip) <= PAGE_SIZE - bytes;
+}
+
+static void keep_walk(struct posada_vcpu *vcpu, const struct posada_paging *pg,
+		      const struct posada_walk *w)
+{
+	struct posada_fetch_cache *cache = &vcpu->fetch;
+	int i;
+
+	cache->cr0 = pg->cr0;
+	cache->cr3 = pg->cr3;
+	cache->cr4 = pg->cr4;
+	cache->efer = pg->efer;
+	cache->cpl = pg->cpl;
+	cache->steps = 0;
+	for (i = 0; i < w->steps; i++) {
+		cache->step[i].hva = posada_gpa_to_hva(vcpu->vm, w->step[i].gpa,
+						       false);
+		cache->step[i].entry = w->step[i].entry;
+		if (!cache->step[i].hva)
+			return;
+	}
+	/* Other modes have entries of another size, or segments. */
+	if (is_64bit(pg))
+		cache->steps = w->steps;
+}
+
+static void fill_cache(struct posada_vcpu *vcpu, const struct posada_paging *pg,
+		       const struct posada_walk *w)
 {
 	struct posada_fetch_cache *cache = &vcpu->fetch;
 	struct posada_vm *vm = vcpu->vm;
 	int idx;
 
 	cache->slots_gen = 0;
-	/* Other than page-aligned CS bases are left to the slow way. */
-	if (offset_in_page(gpa) != offset_in_page(vcpu->regs.rip))
+	/* CS bases that are not page-aligned are left to the slow way. */
+	if (offset_in_page(w->gpa) != offset_in_page(vcpu->regs.rip))
 		return;
 	idx = srcu_read_lock(&vm->srcu);
-	cache->hva = posada_gpa_to_hva(vm, gpa & PAGE_MASK, false);
+	cache->hva = posada_gpa_to_hva(vm, w->gpa & PAGE_MASK, false);
 	if (cache->hva) {
+		keep_walk(vcpu, pg, w);
 		cache->page = cache_key(vcpu);
 		cache->slots_gen = srcu_dereference(vm->slots, &vm->srcu)->gen;
 	}
 	srcu_read_unlock(&vm->srcu, idx);
 }
 
-/* Read user memory if it is there right now. */
-static bool peek(unsigned long hva, u32 *value)
+/* Does the cached walk still lead there? User access is open. */
+static __always_inline bool same_walk(const struct posada_fetch_cache *cache)
 {
-	const u32 __user *from = (const u32 __user *)hva;
+	u64 entry;
+	int i;
+
+	for (i = 0; i < cache->steps; i++) {
+		unsafe_get_user(entry, (u64 __user *)cache->step[i].hva, fault);
+		if (entry != cache->step[i].entry)
+			return false;
+	}
+	return true;
+fault:
+	return false;
+}
+
+static bool same_paging(const struct posada_fetch_cache *cache,
+			const struct posada_paging *pg)
+{
+	return cache->steps && cache->cr3 == pg->cr3 &&
+	       cache->cr0 == pg->cr0 && cache->cr4 == pg->cr4 &&
+	       cache->efer == pg->efer && cache->cpl == pg->cpl;
+}
+
+/* INSN_MAX bytes and one at RIP, if the cache has them. */
+static bool cached_fetch(struct posada_vcpu *vcpu,
+			 const struct posada_paging *pg, u64 bytes[2])
+{
+	const struct posada_fetch_cache *cache = &vcpu->fetch;
+	const u64 __user *from;
 	bool done = false;
 
+	if (!cache_hits(vcpu, sizeof(u64[2])) || !same_paging(cache, pg))
+		return false;
+	from = (const u64 __user *)(cache->hva +
+				    offset_in_page(vcpu->regs.rip));
+	/* All that is read here is in slots, so in user space. */
 	pagefault_disable();
-	if (user_access_begin(from, sizeof(*from))) {
-		unsafe_get_user(*value, from, fault);
-		done = true;
+	if (user_access_begin(from, sizeof(u64[2]))) {
+		unsafe_get_user(bytes[0], from, fault);
+		unsafe_get_user(bytes[1], from + 1, fault);
+		done = same_walk(cache);
 fault:
 		user_access_end();
 	}
 	pagefault_enable();
 	return done;
+}
+
+int posada_fetch(struct posada_vcpu *vcpu, u8 *buf)
+{
+	struct posada_paging pg;
+	struct posada_walk w;
+	u64 bytes[2];
+	int n;
+
+	vcpu->ops->get_paging(vcpu, &pg);
+	if (cached_fetch(vcpu, &pg, bytes)) {
+		memcpy(buf, bytes, INSN_MAX);
+		return INSN_MAX;
+	}
+	n = fetch(vcpu, &pg, buf, &w);
+	if (n)
+		fill_cache(vcpu, &pg, &w);
+	return n;
 }
 
 /* ---- the length of a known instruction ---- */
@@ -187,8 +267,11 @@ static const struct encoding encodings[POSADA_NR_INSN] = {
 	/* VMMCALL and VMCALL */
 	[POSADA_INSN_HYPERCALL]	= ENCODING(0xd9010f, 0xc1010f, 3),
 	[POSADA_INSN_XSETBV]	= ENCODING(0xd1010f, 0xd1010f, 3),
-	/* With REP it is WBNOINVD, of the same length. */
-	[POSADA_INSN_WBINVD]	= ENCODING(0x090f, 0x090f, 2),
+	/*
+	 * With REP it is WBNOINVD, of the same length. QEMU calls an INVD
+	 * WBINVD, too.
+	 */
+	[POSADA_INSN_WBINVD]	= ENCODING(0x090f, 0x080f, 2),
 	[POSADA_INSN_INVD]	= ENCODING(0x080f, 0x080f, 2),
 	[POSADA_INSN_PAUSE]	= { .plain = 0x90f3,
 				    .plain_mask = LOW_BYTES(2), .plain_len = 2,
@@ -239,30 +322,43 @@ static noinline int find_length(struct posada_vcpu *vcpu,
 				const struct encoding *e)
 {
 	struct posada_paging pg;
+	struct posada_walk w;
 	u8 bytes[INSN_MAX];
 	int n, len;
-	u64 gpa;
 
 	vcpu->ops->get_paging(vcpu, &pg);
-	n = fetch(vcpu, &pg, bytes, &gpa);
+	n = fetch(vcpu, &pg, bytes, &w);
 	len = measure(e, bytes, n, is_64bit(&pg));
 	if (len > 0)
-		fill_cache(vcpu, gpa);
+		fill_cache(vcpu, &pg, &w);
 	return len;
+}
+
+/*
+ * The first bytes at RIP, from the cached page, if it is in memory just now.
+ * Page faults are off; slots lie in user space, so there is nothing to check.
+ */
+static __always_inline bool peek(const struct posada_vcpu *vcpu, u32 *value)
+{
+	const u32 __user *from = (const u32 __user *)
+		(vcpu->fetch.hva + offset_in_page(vcpu->regs.rip));
+
+	__uaccess_begin_nospec();
+	unsafe_get_user(*value, from, fault);
+	__uaccess_end();
+	return true;
+fault:
+	__uaccess_end();
+	return false;
 }
 
 int posada_insn_length_cached(struct posada_vcpu *vcpu, enum posada_insn insn)
 {
-	const struct posada_fetch_cache *cache = &vcpu->fetch;
-	unsigned int offset = offset_in_page(vcpu->regs.rip);
 	const struct encoding *e = &encodings[insn];
 	u32 bytes;
 
-	if (likely(cache->page == cache_key(vcpu) &&
-		   cache->slots_gen == READ_ONCE(vcpu->vm->mmu.slots_gen) &&
-		   offset <= PAGE_SIZE - sizeof(bytes)) &&
-	    peek(cache->hva + offset, &bytes) &&
-	    (bytes & e->plain_mask) == e->plain)
+	if (likely(cache_hits(vcpu, sizeof(bytes))) && peek(vcpu, &bytes) &&
+	    likely((bytes & e->plain_mask) == e->plain))
 		return e->plain_len;
 	return 0;
 }
@@ -273,6 +369,8 @@ int posada_insn_length(struct posada_vcpu *vcpu, enum posada_insn insn)
 
 	if (WARN_ON_ONCE(insn <= POSADA_INSN_NONE || insn >= POSADA_NR_INSN))
 		return -EINVAL;
+	pagefault_disable();
 	len = posada_insn_length_cached(vcpu, insn);
+	pagefault_enable();
 	return len ? len : find_length(vcpu, &encodings[insn]);
 }

@@ -63,6 +63,8 @@ struct posada_paging {
 #define POSADA_PF_FETCH		(1U << 4)
 #define POSADA_PF_KEY		(1U << 5)
 
+#define POSADA_WALK_STEPS	5	/* levels, at most */
+
 /* One walk of the guest's tables. */
 struct posada_walk {
 	/* In. */
@@ -78,6 +80,10 @@ struct posada_walk {
 	u64 gpa;
 	u64 page_bytes;		/* of the mapping */
 	u32 error_code;		/* of the #PF, POSADA_PF_* */
+	u8 steps;		/* entries read, the top one first */
+	struct {
+		u64 gpa, entry;
+	} step[POSADA_WALK_STEPS];
 };
 
 /*

@@ -75,6 +75,14 @@ struct posada_fetch_cache {
 	u64 page;		/* linear address of the page */
 	unsigned long hva;	/* where it is */
 	u32 slots_gen;		/* of the table that says so; 0: nothing here */
+	/* The walk that led there, to find out whether it still does. */
+	u8 cpl;
+	u8 steps;		/* 0: not known */
+	u64 cr0, cr3, cr4, efer;
+	struct {
+		unsigned long hva;
+		u64 entry;
+	} step[POSADA_WALK_STEPS];
 };
 
 /* ---- local APIC: apic.c, apic_timer.c, ipi.c ---- */
@@ -494,8 +502,8 @@ void posada_clock_module_exit(void);
 /* ---- hypercall.c ---- */
 /* The instruction was executed (RIP still at it). C. The return rule. */
 int posada_hypercall(struct posada_vcpu *vcpu);
-/* May the call that RAX names be made with interrupts off? */
-bool posada_hypercall_atomic(struct posada_vcpu *vcpu);
+/* The same, irqoff, for calls that may; -EAGAIN: nothing done. */
+int posada_hypercall_fast(struct posada_vcpu *vcpu);
 int posada_hypercall_msr(struct posada_vcpu *vcpu, u64 value);
 
 /* ---- exits.c ---- */

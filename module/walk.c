@@ -72,8 +72,11 @@
 #define PSE36_SHIFT	(32 - PSE36_LOW)
 #define PSE36_BITS	40
 
-/* A PAE page-directory-pointer entry has no permissions, but more reserved. */
-#define PDPTE_RESERVED	(BITS(1, 2) | BITS(5, 8) | PTE_NX)
+/*
+ * A PAE page-directory-pointer entry has no permissions, but more reserved.
+ * Bit 5 is, too, but QEMU sets it as if it meant "accessed".
+ */
+#define PDPTE_RESERVED	(BITS(1, 2) | BITS(6, 8) | PTE_NX)
 #define PAE_RESERVED	BITS(52, 62)
 
 /* Bits of PKRU for one key. */
@@ -286,16 +289,18 @@ static int walk_tables(struct posada_walk *w, const struct posada_pt_format *f)
 {
 	struct rights r = { .write = true, .user = true, .exec = true };
 	u64 table = w->paging->cr3 & f->root;
-	u64 entry;
+	u64 entry, gpa;
 	int level;
 
 	for (level = f->levels_max; ; level--) {
 		entry = 0;	/* one of 4 bytes fills the lower half */
-		if (w->read(w->ctx, entry_address(w, f, table, level), &entry,
-			    f->entry_bytes)) {
+		gpa = entry_address(w, f, table, level);
+		if (w->read(w->ctx, gpa, &entry, f->entry_bytes)) {
 			page_fault(w, 0);
 			return -EIO;
 		}
+		w->step[w->steps].gpa = gpa;
+		w->step[w->steps++].entry = entry;
 		if (!(entry & f->present))
 			return page_fault(w, 0);
 		if (entry & reserved_bits(w, f, entry, level))
@@ -311,6 +316,7 @@ static int walk_tables(struct posada_walk *w, const struct posada_pt_format *f)
 int posada_walk(struct posada_walk *w)
 {
 	w->error_code = 0;
+	w->steps = 0;
 	if (!valid_address(w))
 		return -EINVAL;
 	if (w->paging->cr0 & CR0_PG)
