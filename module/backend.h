@@ -61,10 +61,15 @@ struct posada_event {
 };
 
 struct posada_exit {
-	u8 kind;		/* enum posada_exit_kind */
-	u8 insn;		/* enum posada_insn */
-	u8 insn_len;		/* bytes; 0: the CPU did not say */
-	u8 nr_bytes;		/* valid in bytes[]; 0: the CPU saved none */
+	union {
+		struct {
+			u8 kind;	/* enum posada_exit_kind */
+			u8 insn;	/* enum posada_insn */
+			u8 insn_len;	/* bytes; 0: the CPU did not say */
+			u8 nr_bytes;	/* in bytes[]; 0: it saved none */
+		};
+		u32 head;		/* all four, for tables of exits */
+	};
 	u8 bytes[16];		/* the instruction at RIP, where saved */
 	struct posada_event interrupted; /* whose delivery this exit cut */
 	union {

@@ -56,6 +56,7 @@ void posada_raise(struct posada_vcpu *vcpu, u8 vector, bool has_error,
 		if (ev->vector == X86_TRAP_DF &&
 		    posada_class(vector) != POSADA_BENIGN) {
 			set_bit(POSADA_REQ_SHUTDOWN, &vcpu->requests);
+			ev->kind = POSADA_EVENT_NONE;
 			return;
 		}
 		if (posada_doubles(ev->vector, vector)) {
@@ -266,7 +267,7 @@ static int posada_x_halt(struct posada_vcpu *vcpu)
 	return 1;
 }
 
-static int posada_x_cpuid(struct posada_vcpu *vcpu)
+static noinline int posada_x_cpuid(struct posada_vcpu *vcpu)
 {
 	u64 *gpr = vcpu->regs.gpr;
 	u32 out[4];
@@ -352,6 +353,8 @@ static int posada_x_debug(struct posada_vcpu *vcpu)
 
 static int posada_x_shutdown(struct posada_vcpu *vcpu)
 {
+	/* Whoever starts it anew wants none of what brought it down. */
+	vcpu->pending.kind = POSADA_EVENT_NONE;
 	vcpu->run->exit = POSADA_EXIT_SHUTDOWN;
 	return 0;
 }
@@ -400,8 +403,11 @@ static const struct {
 
 /* ---- exits that are answered with interrupts still off ---- */
 
+#define POSADA_FAST	(BIT(POSADA_X_MSR) | BIT(POSADA_X_CPUID) |	\
+			 BIT(POSADA_X_HYPERCALL))
+
 /* RDMSR never sleeps; of WRMSR what guests do all the time. */
-static int posada_fast_msr(struct posada_vcpu *vcpu)
+static noinline int posada_fast_msr(struct posada_vcpu *vcpu)
 {
 	u64 *gpr = vcpu->regs.gpr;
 	u32 index = gpr[POSADA_RCX];
@@ -430,28 +436,12 @@ static int posada_fast_msr(struct posada_vcpu *vcpu)
 	return r;
 }
 
-static int posada_fast_cpuid(struct posada_vcpu *vcpu)
-{
-	vcpu->stat[POSADA_STAT_CPUID]++;
-	return posada_x_cpuid(vcpu);
-}
-
-static int posada_fast_hypercall(struct posada_vcpu *vcpu)
-{
-	if (!posada_hypercall_atomic(vcpu))
-		return -EAGAIN;
-	vcpu->stat[POSADA_STAT_HYPERCALL]++;
-	return posada_hypercall(vcpu);
-}
-
 int posada_fast_exit(struct posada_vcpu *vcpu)
 {
 	struct posada_exit *e = &vcpu->exit;
+	int r;
 
-	if (e->kind != POSADA_X_MSR && e->kind != POSADA_X_CPUID &&
-	    e->kind != POSADA_X_HYPERCALL)
-		return -EAGAIN;
-	if (unlikely(e->interrupted.kind))
+	if (!(POSADA_FAST & BIT(e->kind)) || unlikely(e->interrupted.kind))
 		return -EAGAIN;
 	if (!e->insn_len) {
 		e->insn_len = posada_insn_length_cached(vcpu, e->insn);
@@ -460,9 +450,14 @@ int posada_fast_exit(struct posada_vcpu *vcpu)
 	}
 	if (e->kind == POSADA_X_MSR)
 		return posada_fast_msr(vcpu);
-	if (e->kind == POSADA_X_CPUID)
-		return posada_fast_cpuid(vcpu);
-	return posada_fast_hypercall(vcpu);
+	if (e->kind == POSADA_X_CPUID) {
+		vcpu->stat[POSADA_STAT_CPUID]++;
+		return posada_x_cpuid(vcpu);
+	}
+	r = posada_hypercall_fast(vcpu);
+	if (likely(r >= 0))
+		vcpu->stat[POSADA_STAT_HYPERCALL]++;
+	return r;
 }
 
 int posada_handle_exit(struct posada_vcpu *vcpu)

@@ -337,37 +337,51 @@ static const struct hypercall *find(u64 nr, const u8 **regs)
 	return call->fn ? call : &unknown;
 }
 
-bool posada_hypercall_atomic(struct posada_vcpu *vcpu)
+static u64 number(const struct posada_vcpu *vcpu)
 {
-	u64 nr = vcpu->regs.gpr[POSADA_RAX];
-	const u8 *regs;
+	u64 rax = vcpu->regs.gpr[POSADA_RAX];
 
-	return find(vcpu->long64 ? nr : (u32)nr, &regs)->atomic;
+	return likely(vcpu->long64) ? rax : (u32)rax;
 }
 
-int posada_hypercall(struct posada_vcpu *vcpu)
+/* Fetch the arguments, move RIP, call: in this order, for each once. */
+static noinline int make(struct posada_vcpu *vcpu, const struct hypercall *call,
+			 const u8 *regs)
 {
 	u64 mask = vcpu->long64 ? ~0ULL : U32_MAX;
-	u64 nr = vcpu->regs.gpr[POSADA_RAX] & mask, arg[HC_ARGS] = { 0 };
-	const struct hypercall *call;
-	const u8 *regs;
+	const u64 *gpr = vcpu->regs.gpr;
+	u64 arg[HC_ARGS];	/* as many as the call has */
 	s64 result = 0;
 	int i, ret = 1;
 
-	call = find(nr, &regs);
 	for (i = 0; i < call->args; i++)
-		arg[i] = vcpu->regs.gpr[regs[i]] & mask;
-	trace_posada_hypercall(vcpu->id, nr, arg[0], arg[1], arg[2]);
-
-	/* RIP moves on now, whatever the call does: once. */
-	if (!posada_skip(vcpu))
-		return 0;
+		arg[i] = gpr[regs[i]] & mask;
+	if (trace_posada_hypercall_enabled())
+		trace_posada_hypercall(vcpu->id, number(vcpu), gpr[regs[0]],
+				       gpr[regs[1]], gpr[regs[2]]);
+	posada_skip(vcpu);
 	if (likely(!vcpu->cpl))
 		ret = call->fn(vcpu, arg, &result);
 	else
 		result = -POSADA_EPERM;
 	vcpu->regs.gpr[POSADA_RAX] = result & mask;
 	return ret;
+}
+
+int posada_hypercall(struct posada_vcpu *vcpu)
+{
+	const u8 *regs;
+	const struct hypercall *call = find(number(vcpu), &regs);
+
+	return make(vcpu, call, regs);
+}
+
+int posada_hypercall_fast(struct posada_vcpu *vcpu)
+{
+	const u8 *regs;
+	const struct hypercall *call = find(number(vcpu), &regs);
+
+	return call->atomic ? make(vcpu, call, regs) : -EAGAIN;
 }
 
 /* Fill the guest's page. 0, or -EINVAL: there is no memory. */

@@ -520,11 +520,13 @@ static __always_inline void posada_enter_armed(struct posada_vcpu *vcpu)
 	vcpu->cr8 = tpr;
 	if (unlikely(vcpu->debug.flags & POSADA_DEBUG_STEP))
 		vcpu->regs.rflags |= X86_EFLAGS_TF;
-	trace_posada_entry(vcpu->id, vcpu->regs.rip);
+	if (trace_posada_entry_enabled())
+		trace_posada_entry(vcpu->id, vcpu->regs.rip);
 	vcpu->stat[POSADA_STAT_ENTRIES]++;
 	static_call(posada_enter)(vcpu);
 	static_call(posada_decode)(vcpu);
-	trace_posada_exit(vcpu->id, vcpu->exit.kind, vcpu->regs.rip);
+	if (trace_posada_exit_enabled())
+		trace_posada_exit(vcpu->id, vcpu->exit.kind, vcpu->regs.rip);
 	if (unlikely(vcpu->debug.flags & POSADA_DEBUG_STEP))
 		vcpu->regs.rflags &= ~X86_EFLAGS_TF;
 	if (vcpu->cr8 != tpr)

@@ -125,24 +125,34 @@ static int posada_inject_interrupt(struct posada_vcpu *vcpu, u32 vector)
 	return 0;
 }
 
+/* NMI and INIT reach a vCPU that runs or sleeps; the rest waits for it. */
 static int posada_vcpu_inject(void *object, void *args)
 {
 	struct posada_vcpu *vcpu = object;
 	const struct posada_inject *in = args;
+	int r;
 
 	switch (in->kind) {
 	case POSADA_INJECT_NMI:
 		atomic_add_unless(&vcpu->nmi_pending, 1, 2);
+		posada_request(vcpu, POSADA_REQ_EVENT);
+		return 0;
+	case POSADA_INJECT_INIT:
+		posada_request(vcpu, POSADA_REQ_INIT);
 		return 0;
 	case POSADA_INJECT_INTERRUPT:
-		return posada_inject_interrupt(vcpu, in->vector);
 	case POSADA_INJECT_EXCEPTION:
-		return posada_inject_exception(vcpu, in);
-	case POSADA_INJECT_INIT:
-		set_bit(POSADA_REQ_INIT, &vcpu->requests);
-		return 0;
+		break;
+	default:
+		return -EINVAL;
 	}
-	return -EINVAL;
+	if (mutex_lock_killable(&vcpu->mutex))
+		return -EINTR;
+	r = in->kind == POSADA_INJECT_INTERRUPT ?
+		posada_inject_interrupt(vcpu, in->vector) :
+		posada_inject_exception(vcpu, in);
+	mutex_unlock(&vcpu->mutex);
+	return r;
 }
 
 static int posada_vcpu_apic(void *object, void *args)
@@ -170,6 +180,8 @@ static int posada_vcpu_debug(void *object, void *args)
 		if (!__is_canonical_address(debug->dr[i], 57))
 			return -EINVAL;
 	vcpu->debug = *debug;
+	if (!(debug->flags & POSADA_DEBUG_STEP))
+		clear_bit(POSADA_REQ_STEP, &vcpu->requests);
 	vcpu->debug.dr7 &= ~(u64)DR_GLOBAL_SLOWDOWN;
 	vcpu->ops->update_debug(vcpu);
 	return 0;
@@ -238,7 +250,7 @@ static const struct posada_ioctl posada_vcpu_ioctls[] = {
 	  POSADA_IOCTL_LOCK | POSADA_IOCTL_OUT,
 	  offsetof(struct posada_state, pad),
 	  POSADA_STATE_WRITE | POSADA_STATE_DRY_RUN, posada_vcpu_do_state },
-	{ POSADA_INJECT, sizeof(struct posada_inject), POSADA_IOCTL_LOCK,
+	{ POSADA_INJECT, sizeof(struct posada_inject), 0,
 	  offsetof(struct posada_inject, pad), POSADA_INJECT_ERROR_CODE,
 	  posada_vcpu_inject },
 	{ POSADA_APIC, sizeof(struct posada_apic_reg),

@@ -9,33 +9,46 @@
 #include <asm/trapnr.h>
 #include "svm.h"
 
-/* One row an exit code below SVM_NR_PLAIN: its kind and its instruction. */
+/*
+ * One row an exit code below SVM_NR_PLAIN: its kind and its instruction, as
+ * the head of struct posada_exit has them, and the vector of POSADA_X_FAULT.
+ */
 struct svm_row {
-	u8 kind;
-	u8 insn;
-	u8 vector;		/* of POSADA_X_FAULT */
+	union {
+		struct {
+			u8 kind, insn, insn_len, nr_bytes;
+		};
+		u32 head;
+	};
+	u8 vector;
 };
 
+static_assert(POSADA_INSN_WRMSR == POSADA_INSN_RDMSR + 1);
+
 #define SVM_NR_PLAIN	0xa4
-#define SVM_UD		{ POSADA_X_FAULT, POSADA_INSN_NONE, X86_TRAP_UD }
+#define SVM_KIND(k)	{ .kind = (k) }
+#define SVM_INSN(k, i)	{ .kind = (k), .insn = (i) }
+#define SVM_FAULT(v)	{ .kind = POSADA_X_FAULT, .vector = (v) }
+#define SVM_UD		SVM_FAULT(X86_TRAP_UD)
 
 static const struct svm_row svm_rows[SVM_NR_PLAIN] = {
-	[SVM_EXIT_INTR]		= { POSADA_X_HOST_IRQ },
-	[SVM_EXIT_NMI]		= { POSADA_X_HOST_IRQ },
-	[SVM_EXIT_SMI]		= { POSADA_X_HOST_IRQ },
-	[SVM_EXIT_INIT]		= { POSADA_X_HOST_IRQ },
-	[SVM_EXIT_VINTR]	= { POSADA_X_WINDOW },
-	[SVM_EXIT_CPUID]	= { POSADA_X_CPUID, POSADA_INSN_CPUID },
-	[SVM_EXIT_HLT]		= { POSADA_X_HALT, POSADA_INSN_HLT },
-	[SVM_EXIT_VMMCALL]	= { POSADA_X_HYPERCALL, POSADA_INSN_HYPERCALL },
-	[SVM_EXIT_PAUSE]	= { POSADA_X_PAUSE, POSADA_INSN_PAUSE },
-	[SVM_EXIT_WBINVD]	= { POSADA_X_SKIP, POSADA_INSN_WBINVD },
-	[SVM_EXIT_INVD]		= { POSADA_X_SKIP, POSADA_INSN_INVD },
-	[SVM_EXIT_XSETBV]	= { POSADA_X_XSETBV, POSADA_INSN_XSETBV },
-	[SVM_EXIT_SHUTDOWN]	= { POSADA_X_SHUTDOWN },
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = { POSADA_X_MACHINE_CHECK },
-	[SVM_EXIT_FERR_FREEZE]	= { POSADA_X_HOST_IRQ },
-	[SVM_EXIT_RDPMC]	= { POSADA_X_FAULT, POSADA_INSN_NONE, X86_TRAP_GP },
+	[SVM_EXIT_INTR]		= SVM_KIND(POSADA_X_HOST_IRQ),
+	[SVM_EXIT_NMI]		= SVM_KIND(POSADA_X_HOST_IRQ),
+	[SVM_EXIT_SMI]		= SVM_KIND(POSADA_X_HOST_IRQ),
+	[SVM_EXIT_INIT]		= SVM_KIND(POSADA_X_HOST_IRQ),
+	[SVM_EXIT_VINTR]	= SVM_KIND(POSADA_X_WINDOW),
+	[SVM_EXIT_MSR]		= SVM_KIND(POSADA_X_MSR),
+	[SVM_EXIT_CPUID]	= SVM_INSN(POSADA_X_CPUID, POSADA_INSN_CPUID),
+	[SVM_EXIT_HLT]		= SVM_INSN(POSADA_X_HALT, POSADA_INSN_HLT),
+	[SVM_EXIT_VMMCALL]	= SVM_INSN(POSADA_X_HYPERCALL, POSADA_INSN_HYPERCALL),
+	[SVM_EXIT_PAUSE]	= SVM_INSN(POSADA_X_PAUSE, POSADA_INSN_PAUSE),
+	[SVM_EXIT_WBINVD]	= SVM_INSN(POSADA_X_SKIP, POSADA_INSN_WBINVD),
+	[SVM_EXIT_INVD]		= SVM_INSN(POSADA_X_SKIP, POSADA_INSN_INVD),
+	[SVM_EXIT_XSETBV]	= SVM_INSN(POSADA_X_XSETBV, POSADA_INSN_XSETBV),
+	[SVM_EXIT_SHUTDOWN]	= SVM_KIND(POSADA_X_SHUTDOWN),
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = SVM_KIND(POSADA_X_MACHINE_CHECK),
+	[SVM_EXIT_FERR_FREEZE]	= SVM_KIND(POSADA_X_HOST_IRQ),
+	[SVM_EXIT_RDPMC]	= SVM_FAULT(X86_TRAP_GP),
 	/* Instructions that this CPU model does not have. */
 	[SVM_EXIT_VMRUN] = SVM_UD, [SVM_EXIT_VMLOAD] = SVM_UD,
 	[SVM_EXIT_VMSAVE] = SVM_UD, [SVM_EXIT_STGI] = SVM_UD,
@@ -203,7 +216,8 @@ static void svm_decode_special(struct posada_vcpu *vcpu, u32 code)
 		svm_decode_port(vcpu);
 		break;
 	case SVM_EXIT_IRET:
-		x->kind = POSADA_X_NONE;
+		/* Not yet, but ask anew: now is the time for the step. */
+		x->kind = POSADA_X_WINDOW;
 		svm->iret_pending = true;
 		svm->iret_rip = vcpu->regs.rip;
 		svm_intercept(svm, INTERCEPT_IRET, false);
@@ -221,52 +235,63 @@ static void svm_decode_special(struct posada_vcpu *vcpu, u32 code)
 	}
 }
 
+static __always_inline void svm_next_rip(struct posada_vcpu *vcpu)
+{
+	if (cpu_feature_enabled(X86_FEATURE_NRIPS))
+		vcpu->exit.insn_len = to_svm(vcpu)->vmcb->control.next_rip -
+				      vcpu->regs.rip;
+}
+
+/* The rows without an instruction of their own. */
+static noinline void svm_decode_rest(struct posada_vcpu *vcpu,
+				     const struct svm_row *row, u32 code)
+{
+	struct posada_exit *x = &vcpu->exit;
+
+	switch (row->kind) {
+	case POSADA_X_NONE:
+		svm_decode_special(vcpu, code);
+		break;
+	case POSADA_X_FAULT:
+		x->fault.vector = row->vector;
+		x->fault.has_error = row->vector == X86_TRAP_GP;
+		x->fault.error = 0;
+		break;
+	case POSADA_X_MACHINE_CHECK:
+		/* Intercepted, it is still the host's to handle. */
+		asm volatile("int $18");
+		break;
+	}
+}
+
 void svm_decode(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	const struct vmcb_control_area *c = &svm->vmcb->control;
+	struct vmcb_control_area *c = &svm->vmcb->control;
 	struct posada_exit *x = &vcpu->exit;
 	u32 code = c->exit_code;
+	const struct svm_row *row;
 
-	x->insn = POSADA_INSN_NONE;
-	x->insn_len = 0;
-	x->nr_bytes = 0;
 	x->interrupted.kind = POSADA_EVENT_NONE;
 	if (unlikely(svm->iret_pending))
 		svm_iret_progress(vcpu);
 	if (unlikely(c->exit_int_info & SVM_EXITINTINFO_VALID))
 		svm_interrupted(vcpu);
-	svm->injected.kind = POSADA_EVENT_NONE;
-	svm->vmcb->control.event_inj = 0;
-
-	if (likely(code < SVM_NR_PLAIN)) {
-		const struct svm_row *row =
-			&svm_rows[array_index_nospec(code, SVM_NR_PLAIN)];
-
-		x->kind = row->kind;
-		x->insn = row->insn;
-		if (row->insn && boot_cpu_has(X86_FEATURE_NRIPS))
-			x->insn_len = c->next_rip - vcpu->regs.rip;
-		if (row->kind == POSADA_X_FAULT) {
-			x->fault.vector = row->vector;
-			x->fault.has_error = row->vector == X86_TRAP_GP;
-			x->fault.error = 0;
-		}
-		if (likely(row->kind != POSADA_X_NONE)) {
-			/* Intercepted, it is still the host's to handle. */
-			if (unlikely(row->kind == POSADA_X_MACHINE_CHECK))
-				asm volatile("int $18");
-			return;
-		}
-		if (code == SVM_EXIT_MSR) {
-			x->kind = POSADA_X_MSR;
-			x->msr.write = c->exit_info_1 & 1;
-			x->insn = x->msr.write ? POSADA_INSN_WRMSR :
-						 POSADA_INSN_RDMSR;
-			if (boot_cpu_has(X86_FEATURE_NRIPS))
-				x->insn_len = c->next_rip - vcpu->regs.rip;
-			return;
-		}
+	if (svm->injected.kind) {
+		svm->injected.kind = POSADA_EVENT_NONE;
+		c->event_inj = 0;
 	}
-	svm_decode_special(vcpu, code);
+	/* Row 0 sends codes past the table the long way, too. */
+	row = &svm_rows[code < SVM_NR_PLAIN ?
+			array_index_nospec(code, SVM_NR_PLAIN) : 0];
+	x->head = row->head;
+	if (row->kind == POSADA_X_MSR) {
+		x->msr.write = c->exit_info_1 & 1;
+		x->insn = POSADA_INSN_RDMSR + x->msr.write;
+		svm_next_rip(vcpu);
+	} else if (row->insn) {
+		svm_next_rip(vcpu);
+	} else {
+		svm_decode_rest(vcpu, row, code);
+	}
 }

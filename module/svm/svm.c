@@ -177,6 +177,7 @@ static void svm_load(struct posada_vcpu *vcpu)
 		/* KVM may have used any ASID here since. */
 		svm->asid_gen = 0;
 	}
+	svm->cpu = cpu;
 	svm->sw.host = cpu->host_pa;
 	if (svm->asid_cpu != smp_processor_id()) {
 		svm->asid_cpu = smp_processor_id();
@@ -332,15 +333,22 @@ static __always_inline void svm_return(struct svm_cpu *cpu)
  * GIF is clear from before the host's segments go until they are back: not
  * even an NMI may see the guest's GS.
  */
-static noinstr void svm_enter_guest(struct posada_vcpu *vcpu)
+static noinstr void svm_enter(struct posada_vcpu *vcpu)
 {
-	struct svm_vcpu *svm = vcpu->arch;
+	struct svm_vcpu *svm = to_svm(vcpu);
 
+	if (unlikely(svm->asid_gen != svm->cpu->asid_gen)) {
+		instrumentation_begin();
+		svm_new_asid(svm, svm->cpu);
+		instrumentation_end();
+	}
+	svm_commit(vcpu);
 	posada_context_enter();
 	asm volatile("clgi" : : : "memory");
 	svm_switch(&svm->sw, vcpu->regs.gpr);
 	asm volatile("stgi" : : : "memory");
 	posada_context_exit();
+	svm_collect(vcpu);
 }
 
 static void svm_arm(struct posada_vcpu *vcpu)
@@ -369,18 +377,6 @@ static void svm_disarm(struct posada_vcpu *vcpu)
 		hw_breakpoint_restore();
 	if (unlikely(svm->vmcb->save.dr6 != DR6_RESERVED))
 		set_debugreg(DR6_RESERVED, 6);
-}
-
-static void svm_enter(struct posada_vcpu *vcpu)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
-
-	if (unlikely(svm->asid_gen != cpu->asid_gen))
-		svm_new_asid(svm, cpu);
-	svm_commit(vcpu);
-	svm_enter_guest(vcpu);
-	svm_collect(vcpu);
 }
 
 /* The guest wants its debug registers: no exits for them for a while. */

@@ -31,9 +31,12 @@ struct svm_switch {
 	u64 flags;
 };
 
+struct svm_cpu;
+
 struct svm_vcpu {
 	struct svm_switch sw;
 	struct vmcb *vmcb;
+	struct svm_cpu *cpu;	/* the one it is loaded on */
 	u32 asid_gen;		/* of svm_cpu.asid_gen; 0: needs a new ASID */
 	int asid_cpu;		/* whose ASID it is */
 	bool nmi_masked;	/* since an NMI went in, until IRET is done */
@@ -77,7 +80,7 @@ DECLARE_STATIC_KEY_FALSE(svm_polite);	/* kvm.ko is loaded */
 #define SVM_CLEAN_CR2		BIT(9)
 #define SVM_CLEAN_ALL		0x3ffU
 
-static inline struct svm_vcpu *to_svm(struct posada_vcpu *vcpu)
+static __always_inline struct svm_vcpu *to_svm(struct posada_vcpu *vcpu)
 {
 	return vcpu->arch;
 }
