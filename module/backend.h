@@ -140,9 +140,9 @@ struct posada_backend {
 
 	int (*vcpu_init)(struct posada_vcpu *vcpu);	/* task; 0, -ENOMEM */
 	void (*vcpu_free)(struct posada_vcpu *vcpu);	/* task */
-	/* Task: the state after RESET or INIT but for regs and the MSRs that
-	 * the core keeps. */
-	void (*vcpu_reset)(struct posada_vcpu *vcpu);
+	/* Task: the state after RESET, or INIT (which leaves MSRs alone), but
+	 * for regs and the MSRs that the core keeps. */
+	void (*vcpu_reset)(struct posada_vcpu *vcpu, bool init);
 	/* Atomic: this CPU is going to run the vCPU; it no longer is. */
 	void (*load)(struct posada_vcpu *vcpu);
 	void (*put)(struct posada_vcpu *vcpu);

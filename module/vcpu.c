@@ -21,7 +21,7 @@ void posada_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 {
 	u32 signature[4];
 
-	vcpu->ops->vcpu_reset(vcpu);
+	vcpu->ops->vcpu_reset(vcpu, init);
 	posada_cpuid(vcpu, 1, 0, signature);
 	memset(&vcpu->regs, 0, sizeof(vcpu->regs));
 	vcpu->regs.gpr[POSADA_RDX] = signature[0];

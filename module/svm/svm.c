@@ -15,6 +15,7 @@
 #include "../pagetable.h"
 #include "svm.h"
 
+#define SVM_RESET_PAT		0x0007040600070406ULL
 #define SVM_PAUSE_COUNT		3000	/* PAUSEs before an exit */
 #define SVM_PAUSE_THRESHOLD	128	/* cycles that keep a loop a loop */
 
@@ -125,26 +126,35 @@ static const struct vmcb_seg svm_reset_data = {
 	.attrib = POSADA_SEG_P | POSADA_SEG_S | 3, .limit = 0xffff,
 };
 
-/* APM volume 2, "Processor Initialization State". */
-static void svm_vcpu_reset(struct posada_vcpu *vcpu)
+/* Both reset these: APM volume 2, "Processor Initialization State". */
+static void svm_reset_sregs(struct vmcb_save_area *s)
 {
-	struct svm_vcpu *svm = to_svm(vcpu);
-	struct vmcb_save_area *s = &svm->vmcb->save;
-
-	memset(s, 0, sizeof(*s));
 	s->es = s->ss = s->ds = s->fs = s->gs = svm_reset_data;
 	s->cs = (struct vmcb_seg){ .selector = 0xf000, .base = 0xffff0000,
 		.attrib = POSADA_SEG_P | POSADA_SEG_S | 0xb, .limit = 0xffff };
-	s->gdtr.limit = s->idtr.limit = 0xffff;
+	s->gdtr = s->idtr = (struct vmcb_seg){ .limit = 0xffff };
 	s->ldtr = (struct vmcb_seg){ .attrib = POSADA_SEG_P | 2,
 				     .limit = 0xffff };
 	s->tr = (struct vmcb_seg){ .attrib = POSADA_SEG_P | 0xb,
 				   .limit = 0xffff };
+	s->cpl = 0;
 	s->cr0 = X86_CR0_NW | X86_CR0_CD | X86_CR0_ET;
+	s->cr2 = s->cr3 = s->cr4 = 0;
 	s->efer = EFER_SVME;
 	s->dr6 = DR6_RESERVED;
 	s->dr7 = POSADA_DR7_FIXED;
-	s->g_pat = 0x0007040600070406ULL;
+}
+
+static void svm_vcpu_reset(struct posada_vcpu *vcpu, bool init)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_save_area *s = &svm->vmcb->save;
+
+	if (!init) {
+		memset(s, 0, sizeof(*s));
+		s->g_pat = SVM_RESET_PAT;
+	}
+	svm_reset_sregs(s);
 	memset(svm->dr, 0, sizeof(svm->dr));
 	svm->nmi_masked = svm->iret_pending = svm->nmi_step = false;
 	svm_intercept(svm, INTERCEPT_IRET, false);
