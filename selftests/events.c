@@ -61,7 +61,8 @@ TEST(inject_each_exception)
 	for (vector = 0; vector < 22; vector++) {
 		u64 rip = vcpu_regs(v)->rip, payload = 0;
 
-		if (vector == NMI || vector == 9 || vector == 15 || vector == 20)
+		/* Reserved ones, and those of CPUs that have the feature. */
+		if (vector == NMI || vector == 9 || vector == 15 || vector > XM)
 			continue;
 		if (vector == PF)
 			payload = 0x7fff12345678;
@@ -69,9 +70,6 @@ TEST(inject_each_exception)
 			rc = inject_error(v, vector, vector == DF ? 0 : 0x7, payload);
 		else
 			rc = inject(v, POSADA_INJECT_EXCEPTION, vector);
-		/* #CP is for CPUs that have it. */
-		if (vector == 21 && rc == -EINVAL)
-			continue;
 		EXPECT_EQ(rc, 0);
 		EXPECT_SYNC(v, n + 1);
 		EXPECT_EQ(G(vm, seen[n]).vector, vector);
@@ -136,23 +134,20 @@ TEST(inject_by_events_group)
 
 static void guest_faults(void)
 {
-	u64 ss = 0x123;
-
 	G_EXPECT_EQ(G_TRY("ud2", "a"(0)), UD);
 	G_EXPECT_EQ(G_TRY("int3", "a"(0)), BP);
-	G_EXPECT_EQ(G_TRY("xor %%edx, %%edx; xor %%eax, %%eax; xor %%ecx, %%ecx; div %%ecx",
-			  "m"(ss)), DE);
-	G_EXPECT_EQ(G_TRY("mov %[p], %%rax; movb (%%rax), %%al", [p] "r"(BIT(63) - 1)), GP);
+	G_EXPECT_EQ(G_TRY("div %%ecx", "a"(1), "d"(0), "c"(0)), DE);
+	G_EXPECT_EQ(G_TRY("cmpb $0, (%[p])", [p] "r"(BIT(63) - 1)), GP);
 	G_EXPECT_EQ(G_TRY("mov %[p], %%fs", [p] "r"(0x7f8)), GP);
 	G_EXPECT_EQ(g_cpu()->error, 0x7f8);
-	G_EXPECT_EQ(G_TRY("mov %[p], %%rax; movb (%%rax), %%al", [p] "r"(1ULL << 40)), PF);
+	G_EXPECT_EQ(G_TRY("cmpb $0, (%[p])", [p] "r"(1ULL << 40)), PF);
 	G_EXPECT_EQ(g_cpu()->error, 0);
 	G_EXPECT_EQ(g_cpu()->cr2, 1ULL << 40);
-	G_EXPECT_EQ(G_TRY("mov %[p], %%rax; movb %%al, (%%rax)", [p] "r"(1ULL << 40)), PF);
+	G_EXPECT_EQ(G_TRY("movb $0, (%[p])", [p] "r"(1ULL << 40)), PF);
 	G_EXPECT_EQ(g_cpu()->error, 2);
-	G_EXPECT_EQ(G_TRY("int $0x0", "m"(ss)), DE);
+	G_EXPECT_EQ(G_TRY("int $0x0", "a"(0)), DE);
 	g_write_cr0(g_read_cr0() | BIT(3));
-	G_EXPECT_EQ(G_TRY("fnop", "m"(ss)), NM);
+	G_EXPECT_EQ(G_TRY("fnop", "a"(0)), NM);
 	g_write_cr0(g_read_cr0() & ~BIT(3));
 }
 
@@ -235,7 +230,7 @@ TEST(nmi_mask_is_state)
 
 	EXPECT_SYNC(v, 1);
 	vcpu_events_rw(v)->nmi_masked = 1;
-	ASSERT_EQ(inject(v, POSADA_INJECT_NMI, 0), 0);
+	vcpu_events_rw(v)->nmi_pending = 1;
 	EXPECT_SYNC(v, 0);
 	EXPECT_EQ(vcpu_events(v)->nmi_masked, 1);
 	EXPECT_SYNC(v, 1);
@@ -305,12 +300,26 @@ TEST(interrupts_wait_for_if)
 	EXPECT_EQ(vcpu_stat(v, POSADA_STAT_INJECT_IRQ), 3);
 }
 
+/*
+ * QEMU aborts at a MOV to CR8 while a virtual interrupt is pending, and takes
+ * one of the TPR's own class, which is not above it.
+ */
+static u32 no_cr8;
+
+static void set_priority(u32 class)
+{
+	if (no_cr8)
+		g_apic_write(APIC_TPR, class << 4);
+	else
+		g_write_cr8(class);
+}
+
 static void guest_tpr(void)
 {
 	g_apic_on();
 	g_handlers[0x40] = g_handlers[0x80] = g_handlers[0xc0] = on_irq;
-	g_write_cr8(8);
-	G_EXPECT_EQ(g_apic_read(APIC_TPR), 0x80);
+	g_write_cr8(8 + no_cr8);
+	G_EXPECT_EQ(g_apic_read(APIC_TPR), 0x80 + (no_cr8 << 4));
 	g_sti();
 	g_sync(1);
 	g_cpuid(0, 0);
@@ -319,20 +328,23 @@ static void guest_tpr(void)
 	asm volatile("nop");
 	G_EXPECT_EQ(nr_order, 2);
 	G_EXPECT_EQ(g_read_cr8(), 7);
-	g_write_cr8(4);			/* 0x40 is not above 4 */
+	set_priority(4 + no_cr8);	/* 0x40 is not above 4 */
 	asm volatile("nop");
 	G_EXPECT_EQ(READ(nr_order), 2);
-	g_write_cr8(3);
+	set_priority(3);
 	asm volatile("nop");
 	G_EXPECT_EQ(READ(nr_order), 3);
 }
 
 TEST(task_priority)
 {
-	struct vcpu *v = start(guest_tpr);
+	struct vcpu *v;
+
+	no_cr8 = host_is_tcg();
+	v = start(guest_tpr);
 
 	EXPECT_SYNC(v, 1);
-	EXPECT_EQ(vcpu_sregs(v)->cr8, 8);
+	EXPECT_EQ(vcpu_sregs(v)->cr8, 8 + no_cr8);
 	msi(v->vm, MSI_ADDR(0), 0x40);
 	msi(v->vm, MSI_ADDR(0), 0x80);
 	msi(v->vm, MSI_ADDR(0), 0xc0);

@@ -215,7 +215,7 @@ TEST(memory)
 	expect_memory(v, DEV + 0x1234, 0, guest_mem_load);
 	r = vcpu_regs_rw(v);
 	r->gpr[POSADA_RAX] = 0x600df00d;
-	r->rip += 7;
+	r->rip += 9;
 	expect_memory(v, DEV + 0x2fff, POSADA_MEM_WRITE, guest_mem_store);
 	vcpu_regs_rw(v)->rip += 3;
 	expect_memory(v, DEV + 0x3008, POSADA_MEM_WRITE, guest_mem_rmw);

@@ -99,6 +99,9 @@ static bool reap(pid_t pid, unsigned int seconds, int *status, bool *late)
 		n = poll(&fd, 1, seconds * 1000);
 		if (n == 0) {
 			*late = true;
+			/* vm.c takes it to kick all vCPUs: they tell where they are. */
+			kill(pid, SIGUSR1);
+			poll(&fd, 1, 1000);
 			kill(-pid, SIGKILL);
 			n = poll(&fd, 1, 10000);
 		}

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* VMs and vCPUs for the tests: see vm.h. */
+#include <cpuid.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +35,14 @@ struct posada_info sys_info(int sys)
 	return info;
 }
 
+bool host_is_tcg(void)
+{
+	u32 a, b, c, d;
+
+	__cpuid(0x40000000, a, b, c, d);
+	return b == 0x54474354;	/* "TCGT" */
+}
+
 void *map_anon(u64 bytes)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -51,6 +61,19 @@ void slot_set(struct vm *vm, u32 slot, u64 gpa, void *hva, u64 bytes, u32 flags)
 	ASSERT_EQ(px(vm->fd, POSADA_SLOT_SET, &s), 0);
 }
 
+/* The harness's last word before it ends a case that takes too long. */
+static int vcpu_fds[256];
+static u32 nr_vcpu_fds;
+
+static void on_timeout(int nr)
+{
+	u32 i;
+
+	(void)nr;
+	for (i = 0; i < nr_vcpu_fds; i++)
+		ioctl(vcpu_fds[i], POSADA_KICK, 0);
+}
+
 struct vm *vm_empty(u32 flags)
 {
 	struct posada_vm_create c = {
@@ -59,6 +82,7 @@ struct vm *vm_empty(u32 flags)
 	struct vm *vm = calloc(1, sizeof(*vm));
 
 	ASSERT_TRUE(vm);
+	signal(SIGUSR1, on_timeout);
 	vm->sys = sys_open();
 	vm->fd = px(vm->sys, POSADA_VM_CREATE, &c);
 	ASSERT_GE(vm->fd, 0);
@@ -103,6 +127,8 @@ struct vcpu *vcpu_add(struct vm *vm, u32 id)
 	v->run = mmap(NULL, POSADA_RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
 	ASSERT_TRUE(v->run != MAP_FAILED);
 	v->run->wanted = POSADA_GROUP_ALL;
+	if (nr_vcpu_fds < ARRAY_SIZE(vcpu_fds))
+		vcpu_fds[nr_vcpu_fds++] = v->fd;
 	vm->vcpu[id] = v;
 	return v;
 }

@@ -38,6 +38,8 @@ int px(int fd, unsigned int nr, const void *arg);
 
 int sys_open(void);
 struct posada_info sys_info(int sys);
+/* An emulated host, which leaves out checks that a CPU makes. */
+bool host_is_tcg(void);
 
 /* A VM without memory or vCPUs. */
 struct vm *vm_empty(u32 flags);
