@@ -569,6 +569,9 @@ static int posada_enter_once(struct posada_vcpu *vcpu)
 		preempt_enable();
 		return r;
 	}
+	/* A context switch, or an interrupt, has put others' into the FPU. */
+	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
+		switch_fpu_return();
 	r = posada_enter_series(vcpu);
 	WRITE_ONCE(vcpu->mode, POSADA_OUTSIDE);
 	/* Host interrupts that ended the guest are taken here. */
