@@ -140,7 +140,7 @@ static uint64_t rotate(enum alu_op op, uint64_t a, uint32_t count,
 	while (count--)
 		a = rotate_one(op, a, bytes, &carry);
 	top = a & sign_bit(bytes);
-	next = a & sign_bit(bytes) >> 1;
+	next = a & (sign_bit(bytes) >> 1);
 	set_flag(flags, X86_FLAGS_CF, carry);
 	set_flag(flags, X86_FLAGS_OF, top ^ (left ? carry : next));
 	return a;
@@ -210,17 +210,11 @@ bool alu_condition(uint8_t cc, uint64_t flags)
 {
 	bool cf = flags & X86_FLAGS_CF, zf = flags & X86_FLAGS_ZF;
 	bool sf = flags & X86_FLAGS_SF, of = flags & X86_FLAGS_OF;
-	bool yes = false;
+	const bool base[8] = {
+		of, cf, zf, cf || zf, sf, flags & X86_FLAGS_PF, sf != of,
+		zf || sf != of,
+	};
 
-	switch (cc >> 1 & 7) {
-	case 0: yes = of; break;
-	case 1: yes = cf; break;
-	case 2: yes = zf; break;
-	case 3: yes = cf || zf; break;
-	case 4: yes = sf; break;
-	case 5: yes = flags & X86_FLAGS_PF; break;
-	case 6: yes = sf != of; break;
-	case 7: yes = zf || sf != of; break;
-	}
-	return yes != (cc & 1);
+	/* Odd conditions are the even ones, negated. */
+	return base[cc >> 1 & 7] != (cc & 1);
 }

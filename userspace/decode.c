@@ -368,16 +368,17 @@ static bool shape_vector(struct insn *in, const ZydisDecodedInstruction *zi,
 	unsigned int i;
 
 	for (i = 0; i < zi->operand_count_visible; i++) {
-		if (is_memory(&op[i]))
+		if (is_memory(&op[i])) {
 			mem = &op[i];
-		else if (op[i].type != ZYDIS_OPERAND_TYPE_REGISTER)
-			return false;
-		else if (op[i].reg.value == ZYDIS_REGISTER_K0)
 			continue;
-		else if (reg)
+		}
+		if (op[i].type != ZYDIS_OPERAND_TYPE_REGISTER)
 			return false;
-		else
-			reg = &op[i];
+		if (op[i].reg.value == ZYDIS_REGISTER_K0)
+			continue;
+		if (reg)
+			return false;
+		reg = &op[i];
 	}
 	in->vex = zi->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY;
 	in->mem_dst = mem == &op[0];

@@ -14,31 +14,37 @@ struct segment {
 	uint64_t offset, vaddr, paddr, filesz, memsz;
 };
 
+static bool get_segment64(const struct image *img, unsigned int i,
+			  struct segment *s)
+{
+	const Elf64_Ehdr *e = (const void *)img->data;
+	const Elf64_Phdr *p = image_at(img, e->e_phoff + i * sizeof(*p),
+				       sizeof(*p));
+
+	if (p)
+		*s = (struct segment){ p->p_type, p->p_offset, p->p_vaddr,
+			p->p_paddr, p->p_filesz, p->p_memsz };
+	return p;
+}
+
+static bool get_segment32(const struct image *img, unsigned int i,
+			  struct segment *s)
+{
+	const Elf32_Ehdr *e = (const void *)img->data;
+	const Elf32_Phdr *p = image_at(img, e->e_phoff + i * sizeof(*p),
+				       sizeof(*p));
+
+	if (p)
+		*s = (struct segment){ p->p_type, p->p_offset, p->p_vaddr,
+			p->p_paddr, p->p_filesz, p->p_memsz };
+	return p;
+}
+
 static bool get_segment(const struct elf *elf, unsigned int i,
 			struct segment *s)
 {
-	const Elf64_Ehdr *e64 = (const void *)elf->img->data;
-	const Elf32_Ehdr *e32 = (const void *)elf->img->data;
-
-	if (elf->is64) {
-		const Elf64_Phdr *p = image_at(elf->img, e64->e_phoff +
-			(uint64_t)i * sizeof(*p), sizeof(*p));
-
-		if (p)
-			*s = (struct segment){ p->p_type, p->p_offset,
-				p->p_vaddr, p->p_paddr, p->p_filesz,
-				p->p_memsz };
-		return p;
-	} else {
-		const Elf32_Phdr *p = image_at(elf->img, e32->e_phoff +
-			(uint64_t)i * sizeof(*p), sizeof(*p));
-
-		if (p)
-			*s = (struct segment){ p->p_type, p->p_offset,
-				p->p_vaddr, p->p_paddr, p->p_filesz,
-				p->p_memsz };
-		return p;
-	}
+	return elf->is64 ? get_segment64(elf->img, i, s) :
+			   get_segment32(elf->img, i, s);
 }
 
 static bool check_header(struct elf *elf, const struct image *img)

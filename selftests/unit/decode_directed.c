@@ -11,14 +11,14 @@
 #include "decode_guest.h"
 #include "decode_tests.h"
 
-#define RAX	g.run->regs.gpr[POSADA_RAX]
-#define RBX	g.run->regs.gpr[POSADA_RBX]
-#define RCX	g.run->regs.gpr[POSADA_RCX]
-#define RDX	g.run->regs.gpr[POSADA_RDX]
-#define RSP	g.run->regs.gpr[POSADA_RSP]
-#define RSI	g.run->regs.gpr[POSADA_RSI]
-#define RDI	g.run->regs.gpr[POSADA_RDI]
-#define RIP	g.run->regs.rip
+#define rax	g.run->regs.gpr[POSADA_RAX]
+#define rbx	g.run->regs.gpr[POSADA_RBX]
+#define rcx	g.run->regs.gpr[POSADA_RCX]
+#define rdx	g.run->regs.gpr[POSADA_RDX]
+#define rsp	g.run->regs.gpr[POSADA_RSP]
+#define rsi	g.run->regs.gpr[POSADA_RSI]
+#define rdi	g.run->regs.gpr[POSADA_RDI]
+#define rip	g.run->regs.rip
 #define PAGE	((uint64_t)POSADA_PAGE_SIZE)
 #define PAGE_AT(n)	(WINDOW_GVA + (n) * PAGE)
 
@@ -44,27 +44,27 @@ static bool faulted(uint8_t vector, int64_t error_code, uint64_t payload)
 	return g.injections == 1 && g.injected.vector == vector &&
 	       g.injected.kind == POSADA_INJECT_EXCEPTION &&
 	       (error_code < 0 || g.injected.error_code == error_code) &&
-	       g.injected.payload == payload && RIP == CODE_RIP &&
+	       g.injected.payload == payload && rip == CODE_RIP &&
 	       g.run->regs.rflags & X86_FLAGS_RF;
 }
 
 /* mov [rbx], eax: what a driver does most. */
 static bool store_is_one_access(void)
 {
-	RBX = PAGE_AT(1) + 0x10;
-	RAX = 0x1122334455667788;
-	CHECK(!RUN(RBX, POSADA_MEM_WRITE, 0x89, 0x03));
+	rbx = PAGE_AT(1) + 0x10;
+	rax = 0x1122334455667788;
+	CHECK(!RUN(rbx, POSADA_MEM_WRITE, 0x89, 0x03));
 	CHECK(g.accesses == 1 && g.log[0].write && g.log[0].len == 4);
-	CHECK(g.log[0].gpa == window_gpa(RBX) && g.log[0].data == 0x55667788);
-	CHECK(RIP == CODE_RIP + 2 && g.run->dirty == POSADA_GROUP_REGS);
+	CHECK(g.log[0].gpa == window_gpa(rbx) && g.log[0].data == 0x55667788);
+	CHECK(rip == CODE_RIP + 2 && g.run->dirty == POSADA_GROUP_REGS);
 	return true;
 }
 
 static bool high_byte_register(void)
 {
-	RBX = PAGE_AT(1);
-	RAX = 0xaabb;
-	CHECK(!RUN(RBX, POSADA_MEM_WRITE, 0x88, 0x23));	/* mov [rbx], ah */
+	rbx = PAGE_AT(1);
+	rax = 0xaabb;
+	CHECK(!RUN(rbx, POSADA_MEM_WRITE, 0x88, 0x23));	/* mov [rbx], ah */
 	CHECK(g.log[0].len == 1 && g.log[0].data == 0xaa);
 	return true;
 }
@@ -72,10 +72,10 @@ static bool high_byte_register(void)
 /* movabs [moffs], al: the address is in the instruction. */
 static bool moffs(void)
 {
-	RAX = 0x42;
+	rax = 0x42;
 	CHECK(!RUN(PAGE_AT(2) + 5, POSADA_MEM_WRITE, 0xa2, 0x05, 0x20, 0x00,
 		   0x20, 0, 0, 0, 0));
-	CHECK(g.log[0].gpa == DEVICE_GPA + 2 * PAGE + 5 && RIP == CODE_RIP + 9);
+	CHECK(g.log[0].gpa == DEVICE_GPA + 2 * PAGE + 5 && rip == CODE_RIP + 9);
 	return true;
 }
 
@@ -88,17 +88,17 @@ static bool rip_relative(void)
 	memcpy(code + 2, &disp, 4);
 	*guest_byte(8) = 0x77;
 	CHECK(!complete_at(PAGE_AT(0) + 8, 0, code, 6));
-	CHECK(RAX == 0x77);
+	CHECK(rax == 0x77);
 	return true;
 }
 
 static bool segment_base(void)
 {
 	g.run->sregs.seg[POSADA_GS].base = PAGE_AT(3);
-	RBX = 0x20;
+	rbx = 0x20;
 	*guest_byte(3 * PAGE + 0x20) = 9;
 	CHECK(!RUN(PAGE_AT(3) + 0x20, 0, 0x65, 0x8b, 0x03)); /* gs: */
-	CHECK(RAX == 9);
+	CHECK(rax == 9);
 	return true;
 }
 
@@ -106,9 +106,9 @@ static bool segment_base(void)
 
 static bool cross_two_device_pages(void)
 {
-	RBX = PAGE_AT(2) - 3;
-	RAX = 0x0807060504030201;
-	CHECK(!RUN(RBX, POSADA_MEM_WRITE, 0x48, 0x89, 0x03));
+	rbx = PAGE_AT(2) - 3;
+	rax = 0x0807060504030201;
+	CHECK(!RUN(rbx, POSADA_MEM_WRITE, 0x48, 0x89, 0x03));
 	/* 3 bytes as 2 + 1, then 5 as 4 + 1 */
 	CHECK(g.accesses == 4);
 	CHECK(g.log[0].len == 2 && g.log[1].len == 1);
@@ -121,8 +121,8 @@ static bool cross_two_device_pages(void)
 static bool cross_ram_to_device(void)
 {
 	guest_map(1, true, MAP_P | MAP_W);
-	RBX = PAGE_AT(2) - 4;
-	RAX = 0x0807060504030201;
+	rbx = PAGE_AT(2) - 4;
+	rax = 0x0807060504030201;
 	/* the exit is for the second page */
 	CHECK(!RUN(PAGE_AT(2), POSADA_MEM_WRITE, 0x48, 0x89, 0x03));
 	CHECK(g.accesses == 1 && g.log[0].len == 4);
@@ -134,8 +134,8 @@ static bool cross_ram_to_device(void)
 static bool cross_into_fault(void)
 {
 	guest_map(2, false, 0);
-	RBX = PAGE_AT(2) - 4;
-	CHECK(!RUN(RBX, POSADA_MEM_WRITE, 0x48, 0x89, 0x03));
+	rbx = PAGE_AT(2) - 4;
+	CHECK(!RUN(rbx, POSADA_MEM_WRITE, 0x48, 0x89, 0x03));
 	CHECK(faulted(X86_PF, 2, PAGE_AT(2)) && !g.accesses);
 	return true;
 }
@@ -144,8 +144,8 @@ static bool cross_into_fault(void)
 static bool read_exit_then_write_fault(void)
 {
 	guest_map(1, false, MAP_P);
-	RBX = PAGE_AT(1);
-	CHECK(!RUN(RBX, 0, 0x83, 0x03, 0x01));	/* add dword [rbx], 1 */
+	rbx = PAGE_AT(1);
+	CHECK(!RUN(rbx, 0, 0x83, 0x03, 0x01));	/* add dword [rbx], 1 */
 	CHECK(faulted(X86_PF, 3, PAGE_AT(1)) && !g.accesses);
 	return true;
 }
@@ -158,8 +158,8 @@ static bool read_only_slot_writes_to_device(void)
 	};
 	g.vm.nr_slots = 2;
 	g.ram[0xf0000] = 0x30;
-	RBX = PAGE_AT(1);
-	CHECK(!RUN(RBX, POSADA_MEM_WRITE | POSADA_MEM_READONLY,
+	rbx = PAGE_AT(1);
+	CHECK(!RUN(rbx, POSADA_MEM_WRITE | POSADA_MEM_READONLY,
 		   0x80, 0x03, 0x05));		/* add byte [rbx], 5 */
 	CHECK(g.accesses == 1 && g.log[0].write && g.log[0].data == 0x35);
 	CHECK(g.ram[0xf0000] == 0x30);
@@ -170,11 +170,11 @@ static bool read_only_slot_writes_to_device(void)
 
 static bool non_canonical(void)
 {
-	RBX = 0x800000000000;
+	rbx = 0x800000000000;
 	CHECK(!RUN(PAGE_AT(0), POSADA_MEM_WALK, 0x8b, 0x03));
 	CHECK(faulted(X86_GP, 0, 0));
 	guest_reset();
-	RSP = 0x800000000000;
+	rsp = 0x800000000000;
 	CHECK(!RUN(PAGE_AT(0), POSADA_MEM_WALK, 0x8b, 0x04, 0x24));
 	CHECK(faulted(X86_SS, 0, 0));
 	return true;
@@ -183,9 +183,9 @@ static bool non_canonical(void)
 static bool user_mode_page_rights(void)
 {
 	g.run->sregs.cpl = 3;
-	RBX = PAGE_AT(1) + 1;
-	CHECK(!RUN(RBX, POSADA_MEM_WALK, 0x8b, 0x03));
-	CHECK(faulted(X86_PF, 5, RBX));
+	rbx = PAGE_AT(1) + 1;
+	CHECK(!RUN(rbx, POSADA_MEM_WALK, 0x8b, 0x03));
+	CHECK(faulted(X86_PF, 5, rbx));
 	return true;
 }
 
@@ -193,15 +193,15 @@ static bool smap(void)
 {
 	guest_map(1, false, MAP_P | MAP_W | MAP_U);
 	g.run->sregs.cr4 |= X86_CR4_SMAP;
-	RBX = PAGE_AT(1);
-	CHECK(!RUN(RBX, POSADA_MEM_WALK, 0x8b, 0x03));
-	CHECK(faulted(X86_PF, 1, RBX));
+	rbx = PAGE_AT(1);
+	CHECK(!RUN(rbx, POSADA_MEM_WALK, 0x8b, 0x03));
+	CHECK(faulted(X86_PF, 1, rbx));
 	guest_reset();
 	guest_map(1, false, MAP_P | MAP_W | MAP_U);
 	g.run->sregs.cr4 |= X86_CR4_SMAP;
 	g.run->regs.rflags |= X86_FLAGS_AC;
-	RBX = PAGE_AT(1);
-	CHECK(!RUN(RBX, POSADA_MEM_WALK, 0x8b, 0x03));
+	rbx = PAGE_AT(1);
+	CHECK(!RUN(rbx, POSADA_MEM_WALK, 0x8b, 0x03));
 	CHECK(!g.injections && g.accesses == 1);
 	return true;
 }
@@ -209,8 +209,8 @@ static bool smap(void)
 static bool walker_sets_accessed_and_dirty(void)
 {
 	guest_map(1, true, MAP_P | MAP_W);
-	RBX = PAGE_AT(1);
-	CHECK(!RUN(RBX, POSADA_MEM_WALK | POSADA_MEM_WRITE, 0x89, 0x03));
+	rbx = PAGE_AT(1);
+	CHECK(!RUN(rbx, POSADA_MEM_WALK | POSADA_MEM_WRITE, 0x89, 0x03));
 	CHECK(g.ram[0x4008] == (MAP_P | MAP_W | 0x60));
 	CHECK(g.ram[0x1000] & 0x20);
 	return true;
@@ -230,8 +230,8 @@ static bool reserved_bit(void)
 
 static bool aligned_vector_move(void)
 {
-	RBX = PAGE_AT(1) + 8;
-	CHECK(!RUN(RBX, POSADA_MEM_WRITE, 0x0f, 0x29, 0x03));
+	rbx = PAGE_AT(1) + 8;
+	CHECK(!RUN(rbx, POSADA_MEM_WRITE, 0x0f, 0x29, 0x03));
 	CHECK(faulted(X86_GP, 0, 0) && !g.accesses);
 	return true;
 }
@@ -242,8 +242,8 @@ static bool alignment_check(void)
 	g.run->sregs.cpl = 3;
 	g.run->sregs.cr0 |= X86_CR0_AM;
 	g.run->regs.rflags |= X86_FLAGS_AC;
-	RBX = PAGE_AT(1) + 1;
-	CHECK(!RUN(RBX, POSADA_MEM_WALK, 0x8b, 0x03));
+	rbx = PAGE_AT(1) + 1;
+	CHECK(!RUN(rbx, POSADA_MEM_WALK, 0x8b, 0x03));
 	CHECK(faulted(X86_AC, 0, 0));
 	return true;
 }
@@ -253,9 +253,9 @@ static bool alignment_check(void)
 static bool trap_flag(void)
 {
 	g.run->regs.rflags |= X86_FLAGS_TF | X86_FLAGS_RF;
-	RBX = PAGE_AT(1);
-	CHECK(!RUN(RBX, POSADA_MEM_WRITE, 0x89, 0x03));
-	CHECK(RIP == CODE_RIP + 2 && g.injections == 1);
+	rbx = PAGE_AT(1);
+	CHECK(!RUN(rbx, POSADA_MEM_WRITE, 0x89, 0x03));
+	CHECK(rip == CODE_RIP + 2 && g.injections == 1);
 	CHECK(g.injected.vector == X86_DB && g.injected.payload == X86_DR6_BS);
 	CHECK(!(g.injected.flags & POSADA_INJECT_ERROR_CODE));
 	CHECK(!(g.run->regs.rflags & X86_FLAGS_RF));
@@ -265,8 +265,8 @@ static bool trap_flag(void)
 static bool shadow_ends(void)
 {
 	g.run->events.shadow = POSADA_SHADOW_STI;
-	RBX = PAGE_AT(1);
-	CHECK(!RUN(RBX, POSADA_MEM_WRITE, 0x89, 0x03));
+	rbx = PAGE_AT(1);
+	CHECK(!RUN(rbx, POSADA_MEM_WRITE, 0x89, 0x03));
 	CHECK(!g.run->events.shadow);
 	CHECK(g.run->dirty == (POSADA_GROUP_REGS | POSADA_GROUP_EVENTS));
 	return true;
@@ -275,9 +275,9 @@ static bool shadow_ends(void)
 static bool failing_device(void)
 {
 	g.fail_access = 0;
-	RBX = PAGE_AT(1);
-	CHECK(RUN(RBX, 0, 0x8b, 0x03) == -ECANCELED);
-	CHECK(RIP == CODE_RIP && !RAX && !g.injections);
+	rbx = PAGE_AT(1);
+	CHECK(RUN(rbx, 0, 0x8b, 0x03) == -ECANCELED);
+	CHECK(rip == CODE_RIP && !rax && !g.injections);
 	return true;
 }
 
@@ -287,12 +287,12 @@ static bool rep_to_device_with_fault(void)
 {
 	guest_map(0, true, MAP_P | MAP_W);
 	guest_map(2, false, 0);
-	RSI = PAGE_AT(0);
-	RDI = PAGE_AT(2) - 8;
-	RCX = 10;
-	CHECK(!RUN(RDI, POSADA_MEM_WRITE, 0xf3, 0xa5));	/* rep movsd */
+	rsi = PAGE_AT(0);
+	rdi = PAGE_AT(2) - 8;
+	rcx = 10;
+	CHECK(!RUN(rdi, POSADA_MEM_WRITE, 0xf3, 0xa5));	/* rep movsd */
 	CHECK(faulted(X86_PF, 2, PAGE_AT(2)));
-	CHECK(RCX == 8 && RDI == PAGE_AT(2) && RSI == PAGE_AT(0) + 8);
+	CHECK(rcx == 8 && rdi == PAGE_AT(2) && rsi == PAGE_AT(0) + 8);
 	CHECK(g.accesses == 2 && g.run->dirty & POSADA_GROUP_REGS);
 	return true;
 }
@@ -301,12 +301,12 @@ static bool rep_in_batches(void)
 {
 	unsigned int runs = 0;
 
-	RDI = PAGE_AT(0);
-	RAX = 0x5a;
-	RCX = 5000;
-	while (RCX && runs++ < 10) {
-		CHECK(!RUN(RDI, POSADA_MEM_WRITE, 0xf3, 0xaa));
-		CHECK(RIP == (RCX ? CODE_RIP : CODE_RIP + 2));
+	rdi = PAGE_AT(0);
+	rax = 0x5a;
+	rcx = 5000;
+	while (rcx && runs++ < 10) {
+		CHECK(!RUN(rdi, POSADA_MEM_WRITE, 0xf3, 0xaa));
+		CHECK(rip == (rcx ? CODE_RIP : CODE_RIP + 2));
 	}
 	CHECK(runs == 5 && g.accesses == 5000 && *guest_byte(4999) == 0x5a);
 	return true;
@@ -315,29 +315,29 @@ static bool rep_in_batches(void)
 static bool rep_traps_each_time(void)
 {
 	g.run->regs.rflags |= X86_FLAGS_TF;
-	RDI = PAGE_AT(0);
-	RCX = 2;
-	CHECK(!RUN(RDI, POSADA_MEM_WRITE, 0xf3, 0xaa));
-	CHECK(RCX == 1 && RIP == CODE_RIP && g.injections == 1);
-	CHECK(!RUN(RDI, POSADA_MEM_WRITE, 0xf3, 0xaa));
-	CHECK(!RCX && RIP == CODE_RIP + 2 && g.injections == 2);
+	rdi = PAGE_AT(0);
+	rcx = 2;
+	CHECK(!RUN(rdi, POSADA_MEM_WRITE, 0xf3, 0xaa));
+	CHECK(rcx == 1 && rip == CODE_RIP && g.injections == 1);
+	CHECK(!RUN(rdi, POSADA_MEM_WRITE, 0xf3, 0xaa));
+	CHECK(!rcx && rip == CODE_RIP + 2 && g.injections == 2);
 	return true;
 }
 
 static bool rep_of_nothing(void)
 {
-	RDI = PAGE_AT(0);
-	CHECK(!RUN(RDI, POSADA_MEM_WRITE, 0xf3, 0xaa));
-	CHECK(RIP == CODE_RIP + 2 && !g.accesses && RDI == PAGE_AT(0));
+	rdi = PAGE_AT(0);
+	CHECK(!RUN(rdi, POSADA_MEM_WRITE, 0xf3, 0xaa));
+	CHECK(rip == CODE_RIP + 2 && !g.accesses && rdi == PAGE_AT(0));
 	return true;
 }
 
 static bool address_size_override(void)
 {
-	RDI = 0xffffffff00000000ULL | PAGE_AT(0);
-	RAX = 3;
+	rdi = 0xffffffff00000000ULL | PAGE_AT(0);
+	rax = 3;
 	CHECK(!RUN(PAGE_AT(0), POSADA_MEM_WRITE, 0x67, 0xaa));
-	CHECK(RDI == PAGE_AT(0) + 1 && *guest_byte(0) == 3);
+	CHECK(rdi == PAGE_AT(0) + 1 && *guest_byte(0) == 3);
 	return true;
 }
 
@@ -349,16 +349,16 @@ static bool outs_and_ins(void)
 	guest_map(0, true, MAP_P | MAP_W);
 	memcpy(guest_byte(0), "\x10\x11\x12", 3);
 	g.port_data = 0x10;
-	RDX = 0x3f8;
-	RSI = PAGE_AT(0);
-	RCX = 3;
+	rdx = 0x3f8;
+	rsi = PAGE_AT(0);
+	rcx = 3;
 	CHECK(!guest_complete_port(outsb, 2, false));
-	CHECK(g.port == 0x3f8 && !RCX && RIP == CODE_RIP + 2);
-	RDI = PAGE_AT(0) + 100;
-	RCX = 2;
+	CHECK(g.port == 0x3f8 && !rcx && rip == CODE_RIP + 2);
+	rdi = PAGE_AT(0) + 100;
+	rcx = 2;
 	CHECK(!guest_complete_port(insw, 3, true));
 	CHECK(*guest_byte(100) == 0x13 && *guest_byte(102) == 0x14);
-	CHECK(RDI == PAGE_AT(0) + 104);
+	CHECK(rdi == PAGE_AT(0) + 104);
 	return true;
 }
 
@@ -368,7 +368,7 @@ static bool ins_resolves_first(void)
 	static const uint8_t insb[] = { 0x6c };
 
 	guest_map(1, false, 0);
-	RDI = PAGE_AT(1);
+	rdi = PAGE_AT(1);
 	CHECK(!guest_complete_port(insb, 1, true));
 	CHECK(faulted(X86_PF, 2, PAGE_AT(1)) && !g.port_data);
 	return true;
@@ -382,10 +382,10 @@ static bool call_through_memory(void)
 
 	guest_map(0, true, MAP_P | MAP_W);
 	memcpy(guest_byte(PAGE), &target, 8);
-	RBX = PAGE_AT(1);
-	RSP = PAGE_AT(0) + 64;
-	CHECK(!RUN(RBX, 0, 0xff, 0x13));	/* call [rbx] */
-	CHECK(RIP == 0x1234 && RSP == PAGE_AT(0) + 56);
+	rbx = PAGE_AT(1);
+	rsp = PAGE_AT(0) + 64;
+	CHECK(!RUN(rbx, 0, 0xff, 0x13));	/* call [rbx] */
+	CHECK(rip == 0x1234 && rsp == PAGE_AT(0) + 56);
 	memcpy(&target, guest_byte(56), 8);
 	CHECK(target == CODE_RIP + 2);
 	return true;
@@ -394,11 +394,11 @@ static bool call_through_memory(void)
 static bool pop_with_rsp_base(void)
 {
 	guest_map(0, true, MAP_P | MAP_W);
-	RSP = PAGE_AT(0) + 64;
+	rsp = PAGE_AT(0) + 64;
 	*guest_byte(64) = 0x99;
 	CHECK(!RUN(PAGE_AT(1) + 72, POSADA_MEM_WRITE,
 		   0x8f, 0x84, 0x24, 0x00, 0x10, 0, 0)); /* pop [rsp+4096] */
-	CHECK(*guest_byte(PAGE + 72) == 0x99 && RSP == PAGE_AT(0) + 72);
+	CHECK(*guest_byte(PAGE + 72) == 0x99 && rsp == PAGE_AT(0) + 72);
 	return true;
 }
 
@@ -408,13 +408,13 @@ static bool real_mode(void)
 {
 	guest_real();
 	g.run->sregs.seg[POSADA_DS].base = DEVICE_GPA;
-	g.run->regs.rip = 0xfffe;
-	RBX = 0x10020;
-	RAX = 0x55;
+	rip = 0xfffe;
+	rbx = 0x10020;
+	rax = 0x55;
 	/* mov [bx], al: base and IP wrap at 64 KiB */
 	CHECK(!guest_complete((uint8_t[]){ 0x88, 0x07 }, 2, DEVICE_GPA + 0x20,
 			      POSADA_MEM_WRITE));
-	CHECK(g.log[0].gpa == DEVICE_GPA + 0x20 && RIP == 0);
+	CHECK(g.log[0].gpa == DEVICE_GPA + 0x20 && rip == 0);
 	return true;
 }
 
@@ -423,7 +423,7 @@ static bool protected_limits(void)
 	guest_protected();
 	g.run->sregs.seg[POSADA_DS].base = DEVICE_GPA;
 	g.run->sregs.seg[POSADA_DS].limit = 0xfff;
-	RBX = 0xffe;
+	rbx = 0xffe;
 	CHECK(!guest_complete((uint8_t[]){ 0x8b, 0x03 }, 2, DEVICE_GPA + 0xffe,
 			      POSADA_MEM_WALK));
 	CHECK(faulted(X86_GP, 0, 0));
@@ -434,7 +434,7 @@ static bool protected_read_only_segment(void)
 {
 	guest_protected();
 	g.run->sregs.seg[POSADA_DS].attr = 0xc91;
-	RBX = DEVICE_GPA;
+	rbx = DEVICE_GPA;
 	CHECK(!guest_complete((uint8_t[]){ 0x89, 0x03 }, 2, DEVICE_GPA,
 			      POSADA_MEM_WALK));
 	CHECK(faulted(X86_GP, 0, 0));
@@ -445,16 +445,16 @@ static bool protected_read_only_segment(void)
 
 static bool same_rip_other_bytes(void)
 {
-	RBX = PAGE_AT(1);
-	RAX = 1;
-	CHECK(!RUN(RBX, POSADA_MEM_WRITE, 0x89, 0x03));
-	RIP = CODE_RIP;
-	RDX = 2;
-	CHECK(!RUN(RBX, POSADA_MEM_WRITE, 0x89, 0x13));
+	rbx = PAGE_AT(1);
+	rax = 1;
+	CHECK(!RUN(rbx, POSADA_MEM_WRITE, 0x89, 0x03));
+	rip = CODE_RIP;
+	rdx = 2;
+	CHECK(!RUN(rbx, POSADA_MEM_WRITE, 0x89, 0x13));
 	CHECK(g.log[0].data == 1 && g.log[1].data == 2);
-	RIP = CODE_RIP;
+	rip = CODE_RIP;
 	guest_protected();
-	RBX = DEVICE_GPA;
+	rbx = DEVICE_GPA;
 	/* the same bytes are two instructions in 32-bit mode: dec eax, mov */
 	CHECK(guest_complete((uint8_t[]){ 0x48, 0x89, 0x03 }, 3, DEVICE_GPA,
 			     POSADA_MEM_WRITE) == -EOPNOTSUPP);
@@ -463,14 +463,14 @@ static bool same_rip_other_bytes(void)
 
 static bool refused(void)
 {
-	RBX = PAGE_AT(1);
-	CHECK(RUN(RBX, POSADA_MEM_EXEC, 0x89, 0x03) == -EOPNOTSUPP);
-	CHECK(RUN(RBX, POSADA_MEM_DELIVERY, 0x89, 0x03) == -EOPNOTSUPP);
-	CHECK(RUN(RBX, POSADA_MEM_FAULT, 0x89, 0x03) == -EFAULT);
-	CHECK(RUN(RBX, 0, 0x0f, 0xae, 0x03) == -EOPNOTSUPP); /* fxsave */
+	rbx = PAGE_AT(1);
+	CHECK(RUN(rbx, POSADA_MEM_EXEC, 0x89, 0x03) == -EOPNOTSUPP);
+	CHECK(RUN(rbx, POSADA_MEM_DELIVERY, 0x89, 0x03) == -EOPNOTSUPP);
+	CHECK(RUN(rbx, POSADA_MEM_FAULT, 0x89, 0x03) == -EFAULT);
+	CHECK(RUN(rbx, 0, 0x0f, 0xae, 0x03) == -EOPNOTSUPP); /* fxsave */
 	CHECK(guest_complete((uint8_t[]){ 0 }, 0, DEVICE_GPA, 0) ==
 	      -EOPNOTSUPP);
-	CHECK(!g.run->dirty || RIP == CODE_RIP);
+	CHECK(!g.run->dirty || rip == CODE_RIP);
 	return true;
 }
 
@@ -484,25 +484,26 @@ static uint64_t random_address(void)
  */
 static bool random_bytes(void)
 {
+	static const uint8_t common[] = { 0x0f, 0xf3, 0x66, 0x89, 0x8b, 0xff,
+		0xc5, 0xa5 };
 	uint8_t code[15];
 	unsigned int i, r;
 
 	for (i = 0; i < 200000; i++) {
 		if (i % 64 == 0)
 			guest_reset();
-		g.run->regs.rip = CODE_RIP;
+		rip = CODE_RIP;
 		for (r = 0; r < 16; r++)
 			g.run->regs.gpr[r] = rnd() % 8 ? random_address() :
 					     rnd();
-		RCX = rnd() % 16;
+		rcx = rnd() % 16;
 		if (rnd() % 4 == 0)
 			guest_map(rnd() % WINDOW_PAGES, rnd() % 2, rnd() % 8);
 		for (r = 0; r < sizeof(code); r++)
 			code[r] = (uint8_t)rnd();
 		/* short opcodes that access memory come up too rarely */
 		if (rnd() % 2)
-			code[0] = (uint8_t[]){ 0x0f, 0xf3, 0x66, 0x89, 0x8b,
-				0xff, 0xc5, 0xa5 }[rnd() % 8];
+			code[0] = common[rnd() % sizeof(common)];
 		guest_complete(code, 1 + rnd() % 15,
 			       DEVICE_GPA + rnd() % WINDOW_BYTES,
 			       rnd() & (POSADA_MEM_WRITE | POSADA_MEM_WALK |
