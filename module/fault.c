@@ -13,6 +13,8 @@
  *  4. Under mmu_lock: if slots and host's tables have not changed, map it, as
  *     large as host mapping, slot and dirty log allow. Else enter the guest,
  *     which faults anew.
+ *  5. Map its neighbours as well, where the host has them: their entries share
+ *     a cache line of the host's table, and a fault costs more than ten of them.
  *
  * A page goes in writable only if the host's entry is writable and dirty, or
  * get_user_pages() for writing has just found or made the page dirty. The host then
@@ -29,11 +31,16 @@
 #include "compat.h"
 #include "mmu.h"
 
+/* Small pages that are mapped together, aligned: a cache line of entries. */
+#define NEAR		8
+
 /* What the host's page table has for a user address. */
 struct host_entry {
 	u64 pfn;
 	int level;		/* 0: nothing that can be used as it is */
 	bool write;		/* writable, and known to be dirty */
+	bool has_near;
+	pte_t near[NEAR];	/* entries of the aligned group around it */
 };
 
 struct fault {
@@ -83,9 +90,27 @@ static void take_entry(struct host_entry *host, u64 flags, u64 pfn, int level,
 		flags &= ~_PAGE_SPECIAL;
 	if ((flags & (HOST_NEEDS | HOST_REFUSES)) != HOST_NEEDS)
 		return;
-	host->pfn = pfn + ((hva >> PAGE_SHIFT) & (posada_level_pages(level) - 1));
+	host->pfn = pfn + ((hva >> PAGE_SHIFT) &
+			   (posada_level_pages(level) - 1));
 	host->level = level;
 	host->write = (flags & HOST_WRITE) == HOST_WRITE;
+}
+
+static void take_small(struct host_entry *host, const pte_t *entry,
+		       unsigned long hva)
+{
+	const pte_t *group = entry - pte_index(hva) % NEAR;
+	pte_t pte = READ_ONCE(*entry);
+	int i;
+
+	if (!pte_present(pte))
+		return;
+	take_entry(host, pte_flags(pte), pte_pfn(pte), POSADA_LEVEL_4K, hva);
+	if (!host->level)
+		return;
+	for (i = 0; i < NEAR; i++)
+		host->near[i] = READ_ONCE(group[i]);
+	host->has_near = true;
 }
 
 /* Interrupts off: page tables are not freed under us. */
@@ -96,7 +121,6 @@ static void walk_host(struct mm_struct *mm, unsigned long hva,
 	p4d_t p4d;
 	pud_t pud;
 	pmd_t pmd;
-	pte_t pte;
 
 	if (pgd_none(pgd))
 		return;
@@ -119,17 +143,15 @@ static void walk_host(struct mm_struct *mm, unsigned long hva,
 			   hva);
 		return;
 	}
-	pte = READ_ONCE(*pte_offset_kernel(&pmd, hva));
-	if (pte_present(pte))
-		take_entry(host, pte_flags(pte), pte_pfn(pte), POSADA_LEVEL_4K,
-			   hva);
+	take_small(host, pte_offset_kernel(&pmd, hva), hva);
 }
 
 static void look_up(struct fault *f)
 {
 	unsigned long irqs;
 
-	f->host = (struct host_entry){ };
+	f->host.level = 0;
+	f->host.has_near = false;
 	local_irq_save(irqs);
 	walk_host(f->vm->mm, f->hva, &f->host);
 	local_irq_restore(irqs);
@@ -178,11 +200,9 @@ static int get_reference(struct fault *f)
 	long ret = get_user_pages_unlocked(f->hva, 1, &f->page, gup);
 
 	if (ret == 1) {
-		f->host = (struct host_entry){
-			.pfn = page_to_pfn(f->page),
-			.level = POSADA_LEVEL_4K,
-			.write = f->write,
-		};
+		f->host.pfn = page_to_pfn(f->page);
+		f->host.level = POSADA_LEVEL_4K;
+		f->host.write = f->write;
 		return 1;
 	}
 	f->page = NULL;
@@ -196,6 +216,8 @@ static noinline int fault_in(struct fault *f)
 {
 	touch(f);
 	look_up(f);
+	/* The host did not have it: most likely not its neighbours, either. */
+	f->host.has_near = false;
 	if (found(f))
 		return 1;
 	if (signal_pending(current))
@@ -205,10 +227,11 @@ static noinline int fault_in(struct fault *f)
 
 /* ---- 4. map ---- */
 
-/* Would an entry of @level at the fault lie inside the slot, and fit? */
-static bool fits(const struct fault *f, int level)
+/* Does the aligned group of @pages at the fault lie inside the slot, in the
+ * host's table as in ours?
+ */
+static bool fits_pages(const struct fault *f, u64 pages)
 {
-	u64 pages = posada_level_pages(level);
 	u64 first = f->gfn & ~(pages - 1);
 
 	return !((f->gfn ^ f->hva >> PAGE_SHIFT) & (pages - 1)) &&
@@ -225,7 +248,8 @@ static int choose_level(const struct fault *f)
 	if (level == POSADA_LEVEL_1G &&
 	    !(f->vm->ops->features & POSADA_FEATURE_GIB_PAGES))
 		level = POSADA_LEVEL_2M;
-	while (level > POSADA_LEVEL_4K && !fits(f, level))
+	while (level > POSADA_LEVEL_4K &&
+	       !fits_pages(f, posada_level_pages(level)))
 		level--;
 	return level;
 }
@@ -257,21 +281,70 @@ static bool may_write(struct fault *f)
 	return f->write;
 }
 
+/* ---- 5. map what is near ---- */
+
+/*
+ * @entry is the one just made for f->gfn. All of the group must be in the slot
+ * and in the same table, and no host change under way anywhere: then the
+ * entries, read before the check of the sequence, hold.
+ */
+static void map_near(const struct fault *f, u64 *entry)
+{
+	u64 first = f->gfn & ~(u64)(NEAR - 1);
+	struct host_entry host = { };
+	struct posada_mapping m;
+	int i, at = f->gfn % NEAR;
+
+	if (!fits_pages(f, NEAR) || f->slot->dirty || f->vm->mmu.active)
+		return;
+	for (i = 0; i < NEAR; i++) {
+		pte_t pte = f->host.near[i];
+
+		if (READ_ONCE(entry[i - at]) || !pte_present(pte))
+			continue;
+		host.level = 0;
+		take_entry(&host, pte_flags(pte), pte_pfn(pte),
+			   POSADA_LEVEL_4K, 0);
+		if (!host.level)
+			continue;
+		m = (struct posada_mapping){
+			.gfn = first + i, .pfn = host.pfn,
+			.level = POSADA_LEVEL_4K,
+			.write = host.write &&
+				 !(f->slot->flags & POSADA_SLOT_READONLY),
+		};
+		posada_mmu_map_near(f->vm, entry + i - at, &m);
+	}
+}
+
+/* ---- together ---- */
+
+/* Under mmu_lock, with the slot still the same. */
+static void map_locked(struct posada_vcpu *vcpu, struct fault *f,
+		       struct posada_gone *gone)
+{
+	struct posada_mapping m = {
+		.gfn = f->gfn, .pfn = f->host.pfn, .level = choose_level(f),
+	};
+	u64 *entry;
+
+	if (stale(f, m.level))
+		return;
+	m.write = may_write(f);
+	entry = posada_mmu_map(vcpu, &m, gone);
+	posada_gone_flush(f->vm, gone);
+	if (entry && f->host.has_near)
+		map_near(f, entry);
+}
+
 static void commit(struct posada_vcpu *vcpu, struct fault *f)
 {
 	struct posada_vm *vm = f->vm;
 	struct posada_gone gone = POSADA_GONE_INIT(gone);
-	struct posada_mapping m = { .gfn = f->gfn, .pfn = f->host.pfn };
 
 	spin_lock(&vm->mmu.lock);
-	if (vm->mmu.slots_gen == f->gen) {
-		m.level = choose_level(f);
-		if (!stale(f, m.level)) {
-			m.write = may_write(f);
-			posada_mmu_map(vcpu, &m, &gone);
-			posada_gone_flush(vm, &gone);
-		}
-	}
+	if (vm->mmu.slots_gen == f->gen)
+		map_locked(vcpu, f, &gone);
 	spin_unlock(&vm->mmu.lock);
 	if (unlikely(gone.leaves || !list_empty(&gone.tables)))
 		posada_gone_free(vm, &gone, true);
@@ -289,13 +362,14 @@ static u32 access_flags(const struct posada_exit *exit)
 
 int posada_mmu_fault(struct posada_vcpu *vcpu, u32 *flags)
 {
-	struct fault f = {
-		.vm = vcpu->vm,
-		.gfn = vcpu->exit.memory.gpa >> PAGE_SHIFT,
-		.write = vcpu->exit.memory.write,
-	};
+	struct fault f;
 	int ret = 1;
 
+	/* One by one: most of it need not be cleared. */
+	f.vm = vcpu->vm;
+	f.gfn = vcpu->exit.memory.gpa >> PAGE_SHIFT;
+	f.write = vcpu->exit.memory.write;
+	f.page = NULL;
 	*flags = access_flags(&vcpu->exit);
 	if (!find_slot(&f))
 		return 0;

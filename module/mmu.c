@@ -106,7 +106,7 @@ static void count_mapping(struct posada_vm *vm, int level)
 	atomic64_inc(&vm->stat[POSADA_STAT_PAGES_4K + level - POSADA_LEVEL_4K]);
 }
 
-bool posada_mmu_map(struct posada_vcpu *vcpu, const struct posada_mapping *m,
+u64 *posada_mmu_map(struct posada_vcpu *vcpu, const struct posada_mapping *m,
 		    struct posada_gone *gone)
 {
 	struct posada_mmu *mmu = &vcpu->vm->mmu;
@@ -120,7 +120,7 @@ bool posada_mmu_map(struct posada_vcpu *vcpu, const struct posada_mapping *m,
 		old = READ_ONCE(*entry);
 		if (old && is_leaf(f, old, level) &&
 		    (!m->write || old & f->write))
-			return false;
+			return NULL;
 		if (level == m->level)
 			break;
 		if (old && is_leaf(f, old, level)) {
@@ -142,7 +142,18 @@ bool posada_mmu_map(struct posada_vcpu *vcpu, const struct posada_mapping *m,
 		drop(f, entry, level, gone);
 	WRITE_ONCE(*entry, leaf_entry(f, m));
 	count_mapping(vcpu->vm, level);
-	return true;
+	return entry;
+}
+
+void posada_mmu_map_near(struct posada_vm *vm, u64 *entry,
+			 const struct posada_mapping *m)
+{
+	const struct posada_pt_format *f = vm->mmu.format;
+
+	if (READ_ONCE(*entry))
+		return;
+	WRITE_ONCE(*entry, leaf_entry(f, m) & ~f->accessed);
+	count_mapping(vm, POSADA_LEVEL_4K);
 }
 
 int posada_mmu_fill_cache(struct posada_table_cache *cache)

@@ -49,10 +49,17 @@ struct posada_mapping {
 
 /*
  * Map @m with tables out of the vCPU's cache, which must hold one for each
- * level but the top. False: there is a mapping that allows the access. M.
+ * level but the top. The entry, or NULL: there is a mapping that allows the
+ * access. M.
  */
-bool posada_mmu_map(struct posada_vcpu *vcpu, const struct posada_mapping *m,
+u64 *posada_mmu_map(struct posada_vcpu *vcpu, const struct posada_mapping *m,
 		    struct posada_gone *gone);
+/*
+ * Map 4 KiB at @entry, a neighbour of one just returned, if it is free. The
+ * guest has not asked for it: it does not count as accessed. M.
+ */
+void posada_mmu_map_near(struct posada_vm *vm, u64 *entry,
+			 const struct posada_mapping *m);
 /* Fill the vCPU's cache. 0 or -ENOMEM. Task. */
 int posada_mmu_fill_cache(struct posada_table_cache *cache);
 static inline bool posada_mmu_cache_low(const struct posada_vcpu *vcpu)
