@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 #include <asm/apicdef.h>
 #include <asm/cpufeature.h>
+#include <asm/fpu/xcr.h>
 #include <asm/msr-index.h>
 #include <asm/processor.h>
 #include "posada.h"
@@ -220,6 +221,18 @@ static u32 id_bits(struct posada_vm *vm)
 	return order_base_2(max + 1);
 }
 
+/*
+ * Where interrupts are still off since the guest was left, its XCR0 is live:
+ * better than what the last intercepted XSETBV said, see run.c.
+ */
+static u64 live_xcr0(struct posada_vcpu *vcpu)
+{
+	if (boot_cpu_has(X86_FEATURE_XSAVE) &&
+	    READ_ONCE(vcpu->mode) == POSADA_IN_GUEST)
+		return xgetbv(XCR_XFEATURE_ENABLED_MASK);
+	return vcpu->xcr0;
+}
+
 static void view_of(struct posada_vcpu *vcpu, struct posada_cpuid_view *v)
 {
 	struct posada_paging pg;
@@ -229,7 +242,7 @@ static void view_of(struct posada_vcpu *vcpu, struct posada_cpuid_view *v)
 	v->count = READ_ONCE(vcpu->vm->nr_vcpus);
 	v->shift = id_bits(vcpu->vm);
 	v->cr4 = pg.cr4;
-	v->xcr0 = vcpu->xcr0;
+	v->xcr0 = live_xcr0(vcpu);
 	v->xss = vcpu->msrs.xss;
 	v->apic = vcpu->apic.base & MSR_IA32_APICBASE_ENABLE;
 }
@@ -289,3 +302,16 @@ POSADA_CPUID_FACT(u64, efer_mask, efer)
 POSADA_CPUID_FACT(u64, spec_ctrl_mask, spec_ctrl)
 POSADA_CPUID_FACT(u32, phys_bits, phys_bits)
 POSADA_CPUID_FACT(u32, virt_bits, virt_bits)
+
+/* SDM volume 2, "XSETBV": components that need one another. */
+bool posada_xcr0_valid(u64 value, u64 mask)
+{
+	u64 avx512 = value & XFEATURE_MASK_AVX512;
+
+	if (value & ~mask || !(value & XFEATURE_MASK_FP))
+		return false;
+	if ((value & XFEATURE_MASK_YMM) && !(value & XFEATURE_MASK_SSE))
+		return false;
+	return !avx512 || (avx512 == XFEATURE_MASK_AVX512 &&
+			   (value & XFEATURE_MASK_YMM));
+}
