@@ -14,30 +14,41 @@ struct segment {
 	uint64_t offset, vaddr, paddr, filesz, memsz;
 };
 
+/* Headers may lie at any offset: copy, do not point. */
+static bool copy_header(const struct image *img, uint64_t at, void *to,
+			size_t bytes)
+{
+	const void *from = image_at(img, at, bytes);
+
+	if (from)
+		memcpy(to, from, bytes);
+	return from;
+}
+
 static bool get_segment64(const struct image *img, unsigned int i,
 			  struct segment *s)
 {
 	const Elf64_Ehdr *e = (const void *)img->data;
-	const Elf64_Phdr *p = image_at(img, e->e_phoff + i * sizeof(*p),
-				       sizeof(*p));
+	Elf64_Phdr p;
 
-	if (p)
-		*s = (struct segment){ p->p_type, p->p_offset, p->p_vaddr,
-			p->p_paddr, p->p_filesz, p->p_memsz };
-	return p;
+	if (!copy_header(img, e->e_phoff + i * sizeof(p), &p, sizeof(p)))
+		return false;
+	*s = (struct segment){ p.p_type, p.p_offset, p.p_vaddr, p.p_paddr,
+			       p.p_filesz, p.p_memsz };
+	return true;
 }
 
 static bool get_segment32(const struct image *img, unsigned int i,
 			  struct segment *s)
 {
 	const Elf32_Ehdr *e = (const void *)img->data;
-	const Elf32_Phdr *p = image_at(img, e->e_phoff + i * sizeof(*p),
-				       sizeof(*p));
+	Elf32_Phdr p;
 
-	if (p)
-		*s = (struct segment){ p->p_type, p->p_offset, p->p_vaddr,
-			p->p_paddr, p->p_filesz, p->p_memsz };
-	return p;
+	if (!copy_header(img, e->e_phoff + i * sizeof(p), &p, sizeof(p)))
+		return false;
+	*s = (struct segment){ p.p_type, p.p_offset, p.p_vaddr, p.p_paddr,
+			       p.p_filesz, p.p_memsz };
+	return true;
 }
 
 static bool get_segment(const struct elf *elf, unsigned int i,
@@ -131,19 +142,19 @@ static uint64_t round_up4(uint64_t n)
 static uint64_t search_notes(const struct elf *elf, const struct segment *s)
 {
 	uint64_t at = 0, name, desc;
-	const Elf32_Nhdr *n;
+	Elf32_Nhdr n;
 	const uint8_t *base = image_at(elf->img, s->offset, s->filesz);
 
-	while (base && at + sizeof(*n) <= s->filesz) {
-		n = (const void *)(base + at);
-		name = at + sizeof(*n);
-		desc = name + round_up4(n->n_namesz);
-		if (desc + n->n_descsz > s->filesz)
+	while (base && at + sizeof(n) <= s->filesz) {
+		memcpy(&n, base + at, sizeof(n));
+		name = at + sizeof(n);
+		desc = name + round_up4(n.n_namesz);
+		if (desc + n.n_descsz > s->filesz)
 			break;
-		if (n->n_type == PHYS32_ENTRY && n->n_namesz == 4 &&
+		if (n.n_type == PHYS32_ENTRY && n.n_namesz == 4 &&
 		    !memcmp(base + name, "Xen", 4))
-			return note_value(base + desc, n->n_descsz);
-		at = desc + round_up4(n->n_descsz);
+			return note_value(base + desc, n.n_descsz);
+		at = desc + round_up4(n.n_descsz);
 	}
 	return 0;
 }

@@ -194,7 +194,7 @@ static void take_option(struct config *cfg, int c, char *arg)
 	case OPT_MODULE:
 		if (cfg->nr_modules == MAX_MODULES)
 			usage_error("run", "more than %d modules", MAX_MODULES);
-		if (!strtok((char[]){ *arg, 0 }, " "))
+		if (!*arg || *arg == ' ')
 			usage_error("run", "--module without a file");
 		cfg->modules[cfg->nr_modules++] = arg;
 		break;
