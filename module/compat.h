@@ -7,6 +7,23 @@
 #define POSADA_COMPAT_H
 
 #include <linux/version.h>
+
+#ifdef __ASSEMBLY__
+
+/* Untrained returns after a guest; and clear buffers for guests alone. */
+#ifdef UNTRAIN_RET_VM
+#define POSADA_UNTRAIN_RET		UNTRAIN_RET_VM
+#else
+#define POSADA_UNTRAIN_RET		UNTRAIN_RET
+#endif
+#ifdef VM_CLEAR_CPU_BUFFERS
+#define POSADA_CLEAR_CPU_BUFFERS	VM_CLEAR_CPU_BUFFERS
+#else
+#define POSADA_CLEAR_CPU_BUFFERS	CLEAR_CPU_BUFFERS
+#endif
+
+#else /* !__ASSEMBLY__ */
+
 #include <linux/eventfd.h>
 #include <linux/mm.h>
 #include <linux/syscore_ops.h>
@@ -62,4 +79,5 @@ static inline void posada_eventfd_signal(struct eventfd_ctx *eventfd)
 #define posada_unregister_syscore(s)	unregister_syscore_ops(s)
 #endif
 
+#endif /* !__ASSEMBLY__ */
 #endif /* POSADA_COMPAT_H */

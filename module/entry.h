@@ -11,12 +11,15 @@
 #define POSADA_ENTRY_H
 
 #include <linux/context_tracking.h>
+#include <linux/ftrace.h>
 #include <linux/instrumentation.h>
 #include <linux/irqflags.h>
 #include <linux/lockdep.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/vtime.h>
+#include <asm/cpufeature.h>
+#include <asm/nospec-branch.h>
 
 /* Irqoff; until posada_context_exit() nothing may use RCU, trace or lockdep. */
 static __always_inline void posada_context_enter(void)
@@ -59,6 +62,15 @@ static __always_inline void posada_account_exit(void)
 	} else {
 		current->flags &= ~PF_VCPU;
 	}
+}
+
+/* VMSCAPE: the VMM must not be steered by what the guest trained. Irqoff. */
+static __always_inline void posada_barrier_to_user(void)
+{
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
 }
 
 /* Preemption off, interrupts on, after an exit for a host interrupt. */

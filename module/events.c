@@ -276,7 +276,7 @@ static bool len_ok(u32 kind, u32 len)
 		return len == 1 || len == 2 || len == 4;
 	if (kind == POSADA_DOORBELL_MEMORY)
 		return !len;
-	return !len || len == 1 || len == 2 || len == 4 || len == 8;
+	return !len || len == 8;
 }
 
 static int doorbell_check(const struct posada_doorbell *a)

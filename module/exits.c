@@ -69,7 +69,7 @@ void posada_raise(struct posada_vcpu *vcpu, u8 vector, bool has_error,
 		vcpu->extint = ev->vector;
 	} else if (ev->kind == POSADA_EVENT_NMI) {
 		vcpu->ops->set_nmi_masked(vcpu, false);
-		atomic_inc(&vcpu->nmi_pending);
+		atomic_add_unless(&vcpu->nmi_pending, 1, 2);
 	}
 	if (next.has_error) {
 		struct posada_paging pg;

@@ -104,10 +104,11 @@ static void posada_ipi_cpu_down(void *unused)
 	posada_ops->cpu_down();
 }
 
-/* The next kernel may not like what it finds. */
+/* No guest runs on, and the next kernel finds the CPUs as they were. */
 static int posada_reboot(struct notifier_block *nb, unsigned long action,
 			 void *data)
 {
+	posada_kill_all(POSADA_KILL_HOST);
 	on_each_cpu(posada_ipi_cpu_down, NULL, 1);
 	return NOTIFY_OK;
 }

@@ -250,7 +250,7 @@ static bool protect(struct posada_vm *vm, u64 gfn, u64 pages)
 }
 
 /* How many pages to protect before others get the lock. */
-#define PROTECT_BATCH	(16 * POSADA_PT_ENTRIES)
+#define PROTECT_BATCH	(64 * POSADA_PT_ENTRIES)
 
 void posada_mmu_protect(struct posada_vm *vm, u64 gfn, u64 pages)
 {

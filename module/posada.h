@@ -241,7 +241,7 @@ struct posada_vm {
 
 /* ---- which layer offers what; errors are negative errnos ---- */
 
-/* vm.c. Any context. */
+/* Any context. */
 static inline struct posada_vcpu *posada_vcpu_by_id(struct posada_vm *vm,
 						    u32 id)
 {
@@ -254,6 +254,8 @@ static inline struct posada_vcpu *posada_vcpu_by_id(struct posada_vm *vm,
 #define posada_for_each_vcpu(i, vcpu, vm)			\
 	for ((i) = 0; (i) < POSADA_MAX_VCPUS; (i)++)		\
 		if (!((vcpu) = posada_vcpu_by_id((vm), (i)))) { } else
+
+/* ---- request.c ---- */
 
 /*
  * Let @vcpu act on @req (POSADA_REQ_*) before it runs guest code again: wakes
@@ -278,6 +280,14 @@ int posada_kill(struct posada_vcpu *vcpu, u32 reason, u64 info0, u64 info1);
 /* The vectors whose exceptions push an error code. */
 #define POSADA_ERROR_CODES	(BIT(8) | BIT(10) | BIT(11) | BIT(12) |	\
 				 BIT(13) | BIT(14) | BIT(17) | BIT(21))
+
+/* Ask all vCPUs of all VMs to act on @req: the host's time jumped. Task. */
+void posada_request_all(int req);
+/* End every VM. Task. */
+void posada_kill_all(u32 reason);
+/* Count a VM in: 0, or -ENOSPC (max_vms); out. Task. */
+int posada_vms_add(struct posada_vm *vm);
+void posada_vms_del(struct posada_vm *vm);
 
 /* exits.c: queue exception @vector for the next entry, merging it with one
  * whose delivery was cut short (#DF, shutdown). Task, C. */
@@ -454,6 +464,8 @@ int posada_cpuid_load(struct posada_vm *vm, const struct posada_cpuid_entry *e,
 /* CR4 bits and XCR0 bits that this guest may set. */
 u64 posada_cpuid_cr4_mask(struct posada_vm *vm);
 u64 posada_cpuid_xcr0_mask(struct posada_vm *vm);
+/* May XCR0 hold @value where @mask is what the CPU has? */
+bool posada_xcr0_valid(u64 value, u64 mask);
 u64 posada_cpuid_efer_mask(struct posada_vm *vm);
 u64 posada_cpuid_spec_ctrl_mask(struct posada_vm *vm);
 u64 posada_cpuid_xss_mask(struct posada_vm *vm);
@@ -530,8 +542,6 @@ int posada_check_mode(struct posada_vcpu *vcpu, const struct posada_regs *r,
 		      const struct posada_sregs *s);
 int posada_check_events(const struct posada_events *e);
 int posada_check_dregs(const struct posada_dregs *d);
-/* May XCR0 hold @value where @mask is what the CPU has? */
-bool posada_xcr0_valid(u64 value, u64 mask);
 /* Apply what was checked; read back. C. */
 void posada_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
 void posada_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s);
@@ -554,8 +564,6 @@ int posada_vm_create(const struct posada_backend *ops,
 		     struct posada_vm_create *args);
 void posada_vm_get(struct posada_vm *vm);
 void posada_vm_put(struct posada_vm *vm);
-/* Ask all vCPUs of all VMs to act on @req: the host's time jumped. Task. */
-void posada_request_all(int req);
 
 /* ---- ioctl.c: one dispatcher for the three kinds of fd ---- */
 

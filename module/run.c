@@ -37,79 +37,6 @@ void posada_run_init(const struct posada_backend *ops)
 	static_call_update(posada_decode, ops->decode);
 }
 
-/* ---- kicks ---- */
-
-void posada_kick(struct posada_vcpu *vcpu)
-{
-	int cpu;
-
-	rcuwait_wake_up(&vcpu->wait);
-	/* Pairs with the barrier in posada_enter_once(). */
-	smp_mb();
-	if (READ_ONCE(vcpu->mode) != POSADA_IN_GUEST)
-		return;
-	cpu = get_cpu();
-	if (vcpu->cpu != cpu && vcpu->cpu >= 0)
-		smp_send_reschedule(vcpu->cpu);
-	put_cpu();
-}
-
-void posada_request(struct posada_vcpu *vcpu, int req)
-{
-	set_bit(req, &vcpu->requests);
-	posada_kick(vcpu);
-}
-
-static void posada_ack_flush(void *unused)
-{
-}
-
-void posada_flush_vm(struct posada_vm *vm)
-{
-	struct posada_vcpu *vcpu;
-	cpumask_var_t mask;
-	bool all = !zalloc_cpumask_var(&mask, GFP_ATOMIC);
-	int i;
-
-	preempt_disable();
-	posada_for_each_vcpu(i, vcpu, vm) {
-		set_bit(POSADA_REQ_FLUSH, &vcpu->requests);
-		/* Pairs with the barrier in posada_enter_once(). */
-		smp_mb__after_atomic();
-		if (!all && READ_ONCE(vcpu->mode) == POSADA_IN_GUEST &&
-		    vcpu->cpu >= 0)
-			cpumask_set_cpu(vcpu->cpu, mask);
-	}
-	/* Once the IPI is answered the guest was left, or not entered. */
-	smp_call_function_many(all ? cpu_online_mask : mask, posada_ack_flush,
-			       NULL, true);
-	preempt_enable();
-	if (!all)
-		free_cpumask_var(mask);
-}
-
-int posada_kill(struct posada_vcpu *vcpu, u32 reason, u64 info0, u64 info1)
-{
-	static DEFINE_SPINLOCK(killing);
-	struct posada_vm *vm = vcpu->vm;
-	struct posada_vcpu *other;
-	int i;
-
-	spin_lock(&killing);
-	if (!vm->killed) {
-		vm->killing.reason = reason;
-		vm->killing.vcpu = vcpu->id;
-		vm->killing.info[0] = info0;
-		vm->killing.info[1] = info1;
-		/* Pairs with the acquire in posada_report_kill(). */
-		smp_store_release(&vm->killed, reason);
-	}
-	spin_unlock(&killing);
-	posada_for_each_vcpu(i, other, vm)
-		posada_request(other, POSADA_REQ_KILLED);
-	return 1;	/* the request ends the loop */
-}
-
 static int posada_report_kill(struct posada_vcpu *vcpu)
 {
 	smp_load_acquire(&vcpu->vm->killed);
@@ -122,7 +49,7 @@ static int posada_report_kill(struct posada_vcpu *vcpu)
 
 static void posada_load(struct posada_vcpu *vcpu)
 {
-	vcpu->cpu = smp_processor_id();
+	WRITE_ONCE(vcpu->cpu, smp_processor_id());
 	vcpu->ops->load(vcpu);
 	if (boot_cpu_has(X86_FEATURE_RDTSCP) ||
 	    boot_cpu_has(X86_FEATURE_RDPID)) {
@@ -141,7 +68,7 @@ static void posada_put(struct posada_vcpu *vcpu)
 		wrmsrl(MSR_TSC_AUX, vcpu->host_tsc_aux);
 		vcpu->hw_tsc_aux = vcpu->host_tsc_aux;
 	}
-	vcpu->cpu = -1;
+	WRITE_ONCE(vcpu->cpu, -1);
 }
 
 static void posada_sched_in(struct preempt_notifier *pn, int cpu)
@@ -379,11 +306,6 @@ static bool posada_window_open(struct posada_vcpu *vcpu)
 	       !vcpu->pending.kind;
 }
 
-/*
- * One event goes in with each entry: a delivery that was cut short first,
- * then an NMI, then an interrupt. Ask for a window for what has to wait.
- * Irqoff: nothing is called off after this.
- */
 static __always_inline bool posada_any_event(struct posada_vcpu *vcpu)
 {
 	return vcpu->pending.kind | atomic_read(&vcpu->nmi_pending) |
@@ -392,6 +314,11 @@ static __always_inline bool posada_any_event(struct posada_vcpu *vcpu)
 	       (READ_ONCE(vcpu->run->request) & POSADA_RUN_WINDOW);
 }
 
+/*
+ * One event goes in with each entry: a delivery that was cut short first,
+ * then an NMI, then an interrupt. Ask for a window for what has to wait.
+ * Irqoff: nothing is called off after this.
+ */
 static void posada_pick_event(struct posada_vcpu *vcpu)
 {
 	bool open = posada_window_open(vcpu), busy = vcpu->pending.kind;
@@ -501,6 +428,7 @@ static __always_inline void posada_host_extra(struct posada_vcpu *vcpu,
 	}
 	if (unlikely(vcpu->msrs.xss != posada_host_xss))
 		wrmsrl(MSR_IA32_XSS, posada_host_xss);
+	posada_barrier_to_user();
 	posada_host_xcr0_back(vcpu);
 }
 

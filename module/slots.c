@@ -122,6 +122,13 @@ static size_t log_words(u64 pages)
 	return DIV_ROUND_UP(pages, BITS_PER_LONG);
 }
 
+/* Writers log to it at the same time. */
+static void or_log(struct posada_memslot *slot, size_t at, unsigned long bits)
+{
+	if (bits)
+		atomic_long_or(bits, (atomic_long_t *)&slot->dirty[at]);
+}
+
 /* Does @slot go on with the log of @old? */
 static bool keeps_log(const struct posada_memslot *slot,
 		      const struct posada_memslot *old)
@@ -227,15 +234,17 @@ static void carry_log(struct posada_memslot *slot,
 		      const struct posada_memslot *old)
 {
 	u64 pages = min(slot->pages, old->pages);
-	u64 page;
+	size_t words = log_words(pages), i;
 
 	if (old->gfn != slot->gfn || old->hva != slot->hva)
 		return;
-	for (page = 0; page < pages; page++) {
-		if (test_bit(page, old->dirty))
-			set_bit(page, slot->dirty);
-		if (page % BITS_PER_LONG == 0)
-			cond_resched();
+	for (i = 0; i < words; i++) {
+		unsigned long word = old->dirty[i];
+
+		if (i == words - 1)
+			word &= BITMAP_LAST_WORD_MASK(pages);
+		or_log(slot, i, word);
+		cond_resched();
 	}
 }
 
@@ -330,9 +339,7 @@ static void put_log_back(struct posada_memslot *slot, u64 first, size_t words,
 	size_t i;
 
 	for (i = 0; i < words; i++)
-		if (buf[i])
-			atomic_long_or(buf[i], (atomic_long_t *)
-				       &slot->dirty[first + i]);
+		or_log(slot, first + i, buf[i]);
 }
 
 static int get_and_clear(struct posada_vm *vm, struct posada_memslot *slot,

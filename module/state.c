@@ -66,19 +66,6 @@ int posada_check_mode(struct posada_vcpu *vcpu, const struct posada_regs *r,
 	return efer & EFER_LMA ? -EINVAL : 0;
 }
 
-/* SDM volume 2, "XSETBV": components that need one another. */
-bool posada_xcr0_valid(u64 value, u64 mask)
-{
-	u64 avx512 = value & XFEATURE_MASK_AVX512;
-
-	if (value & ~mask || !(value & XFEATURE_MASK_FP))
-		return false;
-	if ((value & XFEATURE_MASK_YMM) && !(value & XFEATURE_MASK_SSE))
-		return false;
-	return !avx512 || (avx512 == XFEATURE_MASK_AVX512 &&
-			   (value & XFEATURE_MASK_YMM));
-}
-
 #define POSADA_TYPE_BUSY_TSS	0xb	/* 32-bit or 64-bit */
 #define POSADA_TYPE_BUSY_TSS16	0x3
 
@@ -459,15 +446,17 @@ static void posada_read_mp(void *object, struct posada_rec *rec)
 	struct posada_rec_mp *mp = rec->data;
 
 	mp->state = vcpu->mp_state;
-	mp->sipi_vector = vcpu->apic.sipi & 0xff;
+	mp->sipi = READ_ONCE(vcpu->apic.sipi);
 }
 
 static int posada_check_mp(void *object, struct posada_rec *rec)
 {
 	const struct posada_rec_mp *mp = rec->data;
 
-	return mp->state > POSADA_MP_WAIT_SIPI || mp->sipi_vector > 0xff ?
-	       -EINVAL : 0;
+	if (mp->state > POSADA_MP_WAIT_SIPI ||
+	    mp->sipi & ~(POSADA_SIPI_WAITS | 0xff))
+		return -EINVAL;
+	return mp->sipi && !(mp->sipi & POSADA_SIPI_WAITS) ? -EINVAL : 0;
 }
 
 static int posada_apply_mp(void *object, struct posada_rec *rec)
@@ -476,6 +465,9 @@ static int posada_apply_mp(void *object, struct posada_rec *rec)
 	const struct posada_rec_mp *mp = rec->data;
 
 	vcpu->mp_state = mp->state;
+	WRITE_ONCE(vcpu->apic.sipi, mp->sipi);
+	if (mp->sipi)
+		posada_request(vcpu, POSADA_REQ_SIPI);
 	return 0;
 }
 
@@ -555,11 +547,7 @@ static void posada_read_cpuid(void *object, struct posada_rec *rec)
 
 static int posada_check_cpuid(void *object, struct posada_rec *rec)
 {
-	struct posada_vm *vm = object;
-
-	if (vm->ran)
-		return -EBUSY;
-	return posada_cpuid_load(vm, rec->data,
+	return posada_cpuid_load(object, rec->data,
 				 rec->bytes / sizeof(struct posada_cpuid_entry),
 				 true, &rec->bad_index);
 }
@@ -717,6 +705,20 @@ static void posada_blame(struct posada_state *args, const void *buf,
 	args->bad_index = rec->bad_index;
 }
 
+/* REGS and SREGS, each of which may be good, may not be so together. */
+static int posada_check_both(const struct posada_rec_row *rows, int nr,
+			     void *object, const struct posada_rec *recs)
+{
+	struct posada_vcpu *vcpu = object;
+	int r = posada_row_of(rows, nr, POSADA_REC_REGS);
+	int s = posada_row_of(rows, nr, POSADA_REC_SREGS);
+
+	if (r < 0 || s < 0 || !(recs[r].data || recs[s].data))
+		return 0;
+	return posada_check_mode(vcpu, recs[r].data ?: &vcpu->regs,
+				 recs[s].data);
+}
+
 static int posada_stream_apply(const struct posada_rec_row *rows, int nr,
 			       void *object, void *buf,
 			       struct posada_state *args)
@@ -731,6 +733,11 @@ static int posada_stream_apply(const struct posada_rec_row *rows, int nr,
 		r = rows[i].check(object, &recs[i]);
 		if (r)
 			posada_blame(args, buf, &rows[i], &recs[i]);
+	}
+	if (!r) {
+		r = posada_check_both(rows, nr, object, recs);
+		if (r)
+			args->bad_type = POSADA_REC_REGS;
 	}
 	if (r || args->flags & POSADA_STATE_DRY_RUN)
 		return r;

@@ -11,47 +11,6 @@
 #include <linux/slab.h>
 #include "posada.h"
 
-static LIST_HEAD(posada_vms);		/* by posada_vms_lock */
-static DEFINE_MUTEX(posada_vms_lock);
-static unsigned int posada_nr_vms;	/* by posada_vms_lock */
-
-/* Count the VM in, unless there are enough. */
-static int posada_vms_add(struct posada_vm *vm)
-{
-	int r = 0;
-
-	mutex_lock(&posada_vms_lock);
-	if (posada_max_vms && posada_nr_vms >= posada_max_vms) {
-		r = -ENOSPC;
-	} else {
-		posada_nr_vms++;
-		list_add(&vm->list, &posada_vms);
-	}
-	mutex_unlock(&posada_vms_lock);
-	return r;
-}
-
-static void posada_vms_del(struct posada_vm *vm)
-{
-	mutex_lock(&posada_vms_lock);
-	list_del(&vm->list);
-	posada_nr_vms--;
-	mutex_unlock(&posada_vms_lock);
-}
-
-void posada_request_all(int req)
-{
-	struct posada_vcpu *vcpu;
-	struct posada_vm *vm;
-	int i;
-
-	mutex_lock(&posada_vms_lock);
-	list_for_each_entry(vm, &posada_vms, list)
-		posada_for_each_vcpu(i, vcpu, vm)
-			posada_request(vcpu, req);
-	mutex_unlock(&posada_vms_lock);
-}
-
 static struct posada_vm *posada_vm_alloc(const struct posada_backend *ops,
 					 u32 flags)
 {

@@ -75,7 +75,6 @@ struct posada_info {
  * POSADA_VM_CREATE (struct posada_vm_create) -> VM fd (O_CLOEXEC).
  * -ENODEV: @backend is not offered here. -ENOSPC: the limit of VMs (module
  * parameter max_vms) is reached. -EMFILE/-ENFILE: no fd left.
- * -EBUSY: another hypervisor holds the CPU's virtualization exclusively.
  */
 #define POSADA_VM_CREATE	POSADA_IO(0x01)
 struct posada_vm_create {
@@ -623,6 +622,7 @@ enum posada_kill {
 	POSADA_KILL_DELIVERY	= 5,	/* event delivery through memory that
 					 * only userspace serves; info[0] gpa */
 	POSADA_KILL_MACHINE	= 6,	/* machine check while in the guest */
+	POSADA_KILL_HOST	= 7,	/* the host goes down */
 	POSADA_NR_KILLS
 };
 
@@ -709,8 +709,10 @@ struct posada_rec_apic {
 
 struct posada_rec_mp {
 	__u32 state;		/* enum posada_mp_state */
-	__u32 sipi_vector;
+	__u32 sipi;		/* POSADA_SIPI_WAITS | its vector, or 0 */
 };
+
+#define POSADA_SIPI_WAITS	0x100U
 
 enum posada_mp_state {
 	POSADA_MP_RUNNABLE	= 0,

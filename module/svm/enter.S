@@ -9,25 +9,14 @@
  * until the return stack is filled again, execute no RET.
  */
 #include <linux/linkage.h>
-#include <linux/version.h>
 #include <asm/asm.h>
 #include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
+#include "../compat.h"
 #include "svm.h"
 
 /* Byte offset of register number @n in the array. */
 #define GPR(n)	((n) * 8)
-
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
-#define UNTRAIN_RETURNS UNTRAIN_RET_VM
-#else
-#define UNTRAIN_RETURNS UNTRAIN_RET
-#endif
-
-/* Kernels that know of no buffer clearing for guests alone. */
-#ifndef VM_CLEAR_CPU_BUFFERS
-#define VM_CLEAR_CPU_BUFFERS CLEAR_CPU_BUFFERS
-#endif
 
 	.section .noinstr.text, "ax"
 
@@ -75,7 +64,7 @@ SYM_FUNC_START(svm_switch)
 	mov GPR(6)(%rsi), %rsi
 
 	/* Leave no host data in the CPU's buffers. Clobbers ZF alone. */
-	VM_CLEAR_CPU_BUFFERS
+	POSADA_CLEAR_CPU_BUFFERS
 
 	vmrun %rax
 	cli
@@ -127,7 +116,7 @@ SYM_FUNC_START(svm_switch)
 	mov SVM_SWITCH_HOST_SPEC + 4(%rdi), %edx
 	wrmsr
 2:
-	UNTRAIN_RETURNS
+	POSADA_UNTRAIN_RET
 
 	/* No guest value stays where speculation might use it. */
 	xor %eax, %eax

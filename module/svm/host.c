@@ -123,8 +123,9 @@ void svm_cpu_down(void)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 
-	if (boot_cpu_has(X86_FEATURE_SVM) && svm_owns_cpu(cpu))
+	if (svm_owns_cpu(cpu))
 		svm_disable(svm_read_efer());
+	cpu->up = false;
 	/* What the TLB holds when it is back up, nobody knows. */
 	cpu->asid_gen++;
 	cpu->last = NULL;
@@ -135,7 +136,10 @@ static void svm_ipi_down(void *unused)
 	svm_cpu_down();
 }
 
-/* A module came or went: share SVME with kvm.ko as long as it is there. */
+/*
+ * A module came or went: share SVME with kvm.ko as long as it is there. A vCPU
+ * that is loaded meanwhile finds its CPU down, and brings it up as is due.
+ */
 static int svm_module_event(struct notifier_block *nb, unsigned long action,
 			    void *data)
 {

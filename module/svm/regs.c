@@ -113,7 +113,7 @@ void svm_get_dregs(struct posada_vcpu *vcpu, struct posada_dregs *d)
 
 	memcpy(d->dr, svm->dr, sizeof(d->dr));
 	d->dr6 = svm->vmcb->save.dr6;
-	d->dr7 = svm->vmcb->save.dr7;
+	d->dr7 = svm->dr7_kept ? svm->guest_dr7 : svm->vmcb->save.dr7;
 }
 
 void svm_set_dregs(struct posada_vcpu *vcpu, const struct posada_dregs *d)
@@ -122,7 +122,10 @@ void svm_set_dregs(struct posada_vcpu *vcpu, const struct posada_dregs *d)
 
 	memcpy(svm->dr, d->dr, sizeof(d->dr));
 	svm->vmcb->save.dr6 = d->dr6;
-	svm->vmcb->save.dr7 = d->dr7;
+	if (svm->dr7_kept)
+		svm->guest_dr7 = d->dr7;
+	else
+		svm->vmcb->save.dr7 = d->dr7;
 	svm->vmcb->control.clean &= ~SVM_CLEAN_DR;
 	/* Armed breakpoints must be in the CPU, asked for or not. */
 	if (d->dr7 & SVM_DR7_ARMED)
@@ -135,10 +138,15 @@ void svm_update_debug(struct posada_vcpu *vcpu)
 
 	svm_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_BP,
 		      vcpu->debug.flags & POSADA_DEBUG_BREAK);
-	svm->vmcb->save.dr7 = POSADA_DR7_FIXED;
 	if (vcpu->debug.flags & POSADA_DEBUG_HARDWARE) {
-		svm->vmcb->save.dr7 |= vcpu->debug.dr7;
+		if (!svm->dr7_kept)
+			svm->guest_dr7 = svm->vmcb->save.dr7;
+		svm->dr7_kept = true;
+		svm->vmcb->save.dr7 = POSADA_DR7_FIXED | vcpu->debug.dr7;
 		svm_load_dregs(vcpu);
+	} else if (svm->dr7_kept) {
+		svm->dr7_kept = false;
+		svm->vmcb->save.dr7 = svm->guest_dr7;
 	}
 	svm->vmcb->control.clean &= ~SVM_CLEAN_DR;
 }

@@ -157,10 +157,14 @@ static void svm_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 	svm_reset_sregs(s);
 	memset(svm->dr, 0, sizeof(svm->dr));
 	svm->nmi_masked = svm->iret_pending = svm->nmi_step = false;
+	svm->dr7_kept = false;
+	svm_update_debug(vcpu);
 	svm_intercept(svm, INTERCEPT_IRET, false);
 	svm_window(vcpu, 0);
 	svm->vmcb->control.event_inj = 0;
 	svm->vmcb->control.clean = 0;
+	/* Translations of the paging mode that was. */
+	svm_flush_tlb(vcpu);
 }
 
 /* Keep FS, GS, TR, LDTR and the syscall MSRs of the host for the way back. */
@@ -173,19 +177,11 @@ static void svm_load(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
-	unsigned long flags;
 
-	if (!static_branch_unlikely(&svm_polite)) {
-		local_irq_save(flags);
-		if (!svm_owns_cpu(cpu)) {
-			svm_enable(cpu, svm_read_efer());
-			cpu->asid_gen++;
-		}
-		svm_save_host(cpu);
-		local_irq_restore(flags);
-	} else {
-		/* KVM may have used any ASID here since. */
+	/* KVM may have used any ASID here since, and trained any branch. */
+	if (static_branch_unlikely(&svm_polite)) {
 		svm->asid_gen = 0;
+		cpu->last = NULL;
 	}
 	svm->cpu = cpu;
 	svm->sw.host = cpu->host_pa;
@@ -329,7 +325,13 @@ static __always_inline void svm_borrow(struct svm_cpu *cpu)
 	cpu->borrowed = !(efer & EFER_SVME);
 	if (cpu->borrowed)
 		svm_enable(cpu, efer);
-	svm_save_host(cpu);
+}
+
+static noinline void svm_bring_up(struct svm_cpu *cpu)
+{
+	svm_enable(cpu, svm_read_efer());
+	cpu->asid_gen++;
+	cpu->up = true;
 }
 
 static __always_inline void svm_return(struct svm_cpu *cpu)
@@ -370,7 +372,11 @@ static void svm_arm(struct posada_vcpu *vcpu)
 	if (unlikely(svm->dr_armed))
 		svm_load_guest_dr(vcpu);
 	if (static_branch_unlikely(&svm_polite))
-		svm_borrow(this_cpu_ptr(&svm_cpus));
+		svm_borrow(svm->cpu);
+	else if (unlikely(!svm->cpu->up))
+		svm_bring_up(svm->cpu);
+	/* Not just once a load: another thread may change the LDT. */
+	svm_save_host(svm->cpu);
 }
 
 static void svm_disarm(struct posada_vcpu *vcpu)
@@ -378,7 +384,7 @@ static void svm_disarm(struct posada_vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 
 	if (static_branch_unlikely(&svm_polite))
-		svm_return(this_cpu_ptr(&svm_cpus));
+		svm_return(svm->cpu);
 	if (unlikely(svm->dr_armed && !(vcpu->debug.flags &
 					POSADA_DEBUG_HARDWARE)))
 		svm_save_guest_dr(svm);

@@ -46,6 +46,8 @@ struct svm_vcpu {
 	u64 step_flags;
 	bool dr_loaded;		/* the guest uses DR0-3: not intercepted */
 	bool dr_armed;		/* they are in the CPU */
+	bool dr7_kept;		/* guest_dr7 is: the VMCB has a debugger's */
+	u64 guest_dr7;
 	struct posada_event injected;	/* what event_inj held on entry */
 	u64 dr[4];
 };
@@ -57,6 +59,7 @@ struct svm_cpu {
 	u32 asid_gen;		/* never 0 */
 	u32 asid_next;
 	struct vmcb *last;	/* the vCPU that ran here last, for IBPB */
+	bool up;		/* SVME is set, by us, until svm_cpu_down() */
 	bool borrowed;		/* SVME is set for this one entry */
 };
 
