@@ -115,6 +115,10 @@ uint64_t elf_load(struct machine *m, const struct elf *elf)
 	for (i = 0; i < elf->count; i++) {
 		if (!get_segment(elf, i, &s) || s.type != PT_LOAD || !s.memsz)
 			continue;
+		/* What is there is written later, over the kernel. */
+		if (s.paddr < BOOT_AREA_END && s.paddr + s.memsz > BOOT_GDT)
+			die("%s cannot be booted: it is linked to below 0x%x, where the loader's tables are",
+			    elf->img->path, BOOT_AREA_END);
 		to = guest_memory(m, s.paddr, s.memsz, "the kernel");
 		memcpy(to, elf->img->data + s.offset, s.filesz);
 		memset(to + s.filesz, 0, s.memsz - s.filesz);

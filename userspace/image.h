@@ -30,6 +30,7 @@ const void *image_at(const struct image *img, uint64_t at, uint64_t bytes);
 #define BOOT_INFO_END	0x20000
 #define BOOT_CMDLINE	0x20000
 #define BOOT_CMDLINE_MAX 0x10000
+#define BOOT_AREA_END	(BOOT_CMDLINE + BOOT_CMDLINE_MAX)
 
 /* ---- the memory map, in e820 terms ---- */
 

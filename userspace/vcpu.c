@@ -168,7 +168,8 @@ void *vcpu_main(void *arg)
 	struct posada_run *run = posada_vcpu_page(t->vcpu);
 	int ret;
 
-	run->wanted = POSADA_GROUP_REGS | POSADA_GROUP_EVENTS;
+	/* Completion ends the interrupt shadow, which is among the events. */
+	run->wanted = POSADA_GROUP_EVENTS;
 	while (!atomic_load_explicit(&t->m->stopping, memory_order_relaxed)) {
 		ret = posada_vcpu_run(t->vcpu);
 		if (ret == -EINTR)
