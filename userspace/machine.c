@@ -53,8 +53,8 @@ static void create_vm(struct machine *m)
 	if (ret == -ENODEV)
 		die("this host does not offer the backend %s; see `posada doctor`",
 		    posada_backend_name(m->cfg->backend));
-	if (ret == -EBUSY)
-		die("another hypervisor holds the CPU's virtualization: end its guests and unload it");
+	if (ret == -ENOSPC)
+		die("as many VMs as the module allows are running (its parameter max_vms)");
 	if (ret < 0)
 		die("cannot create a VM: %s", strerror(-ret));
 	close(fd);

@@ -98,25 +98,28 @@ static int on_shutdown(struct vcpu_thread *t, struct posada_run *run)
 	return death(t, "triple fault");
 }
 
-/* The message of a crash is text of the guest's: print what can be printed. */
-static int on_crash(struct vcpu_thread *t, uint64_t gpa)
+/* The message of a crash is bytes of the guest's: print what can be. */
+static int on_crash(struct vcpu_thread *t, const struct posada_exit_system *x)
 {
-	char text[256] = "";
-	size_t i;
+	char text[512] = "";
+	size_t i, n = x->bytes < sizeof(text) ? x->bytes : sizeof(text) - 1;
 
-	if (gpa)
-		posada_read(t->m->vm, gpa, text, sizeof(text) - 1);
-	for (i = 0; text[i]; i++)
+	if (posada_read(t->m->vm, x->arg, text, n))
+		n = 0;
+	while (n && (text[n - 1] == '\n' || !text[n - 1]))
+		n--;
+	for (i = 0; i < n; i++)
 		if (text[i] < ' ' || text[i] > '~')
-			text[i] = text[i] == '\n' && !text[i + 1] ? 0 : '.';
-	warn_line("the guest reports a crash%s%s", *text ? ": " : "", text);
+			text[i] = '.';
+	warn_line("the guest reports a crash%s%.*s", n ? ": " : "", (int)n,
+		  text);
 	return 0;
 }
 
 static int on_system(struct vcpu_thread *t, struct posada_run *run)
 {
 	if (run->system.event == POSADA_SYSTEM_CRASH)
-		return on_crash(t, run->system.arg);
+		return on_crash(t, &run->system);
 	machine_stop(t->m, 0, NULL);
 	return 1;
 }
