@@ -65,7 +65,6 @@ static const char *const kill_names[POSADA_NR_KILLS] = {
 	[POSADA_KILL_DELIVERY]	= "DELIVERY",
 	[POSADA_KILL_MACHINE]	= "MACHINE",
 	[POSADA_KILL_HOST]	= "HOST",
-	[POSADA_KILL_HOST]	= "HOST",
 };
 
 static const char *const stat_names[POSADA_STAT_COUNT] = {
