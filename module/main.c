@@ -76,8 +76,10 @@ static void posada_probe_fpu(void)
 	if (boot_cpu_has(X86_FEATURE_XSAVES))
 		rdmsrl(MSR_IA32_XSS, posada_host_xss);
 	posada_host_xcr0 = posada_host_xcr0_live & POSADA_XCR0;
+	/* As the kernel's FPU code rounds it up: "uabi_size". */
 	posada_xsave_bytes = sizeof(struct posada_rec_xsave) +
-			     posada_xsave_size(posada_host_xcr0);
+			     max_t(u32, posada_xsave_size(posada_host_xcr0),
+				   PAGE_SIZE);
 }
 
 static int posada_cpu_offline(unsigned int cpu)

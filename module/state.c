@@ -633,10 +633,14 @@ static void posada_stream_fill(const struct posada_rec_row *rows, int nr,
 static int posada_stream_read(const struct posada_rec_row *rows, int nr,
 			      void *object, struct posada_state *args)
 {
-	u64 mask = args->mask ? args->mask : ~0ULL;
+	u64 mask = args->mask ? args->mask : ~0ULL, known = 0;
 	void *buf;
-	int r = 0;
+	int i, r = 0;
 
+	for (i = 0; i < nr; i++)
+		known |= BIT_ULL(rows[i].type);
+	if (args->mask & ~known)
+		return -EINVAL;
 	args->used = posada_stream_bytes(rows, nr, object, mask);
 	if (args->bytes < args->used)
 		return -ENOSPC;
