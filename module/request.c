@@ -6,7 +6,6 @@
 #include <linux/cpumask.h>
 #include <linux/smp.h>
 #include "compat.h"
-#include "compat.h"
 #include "posada.h"
 
 /* ---- one vCPU ---- */
