@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Posada and its host: loading and unloading, tracepoints, CPUs that go and
+ * come, suspend, and KVM with guests of its own on the same CPUs.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vm.h"
+
+#define TRACING "/sys/kernel/tracing/"
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* The file's text, in a buffer that the next call reuses. */
+static const char *read_file(const char *path)
+{
+	static char text[1 << 20];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n, all = 0;
+
+	while (fd >= 0 && all < (ssize_t)sizeof(text) - 1) {
+		n = read(fd, text + all, sizeof(text) - 1 - all);
+		if (n <= 0)
+			break;
+		all += n;
+	}
+	if (fd >= 0)
+		close(fd);
+	text[all] = 0;
+	return text;
+}
+
+static void guest_count(void)
+{
+	u64 n;
+
+	for (n = 0;; n++) {
+		g_cpuid(0, 0);
+		g_sync(n);
+	}
+}
+
+/* ---- the module ---- */
+
+static int remove_module(const char *name)
+{
+	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
+}
+
+TEST(module_in_use_stays)
+{
+	struct vm *vm = vm_new(1);
+	int fd = vm->vcpu[0]->fd;
+
+	EXPECT_EQ(remove_module("posada"), -EWOULDBLOCK);
+	vcpu_start(vm->vcpu[0], guest_count, 0);
+	EXPECT_SYNC(vm->vcpu[0], 0);
+	/* Each kind of fd holds it alone. */
+	close(vm->sys);
+	close(vm->fd);
+	EXPECT_EQ(remove_module("posada"), -EWOULDBLOCK);
+	EXPECT_SYNC(vm->vcpu[0], 1);
+	munmap(vm->vcpu[0]->run, 4096);
+	EXPECT_EQ(remove_module("posada"), -EWOULDBLOCK);
+	fd = dup(fd);
+	EXPECT_EQ(remove_module("posada"), -EWOULDBLOCK);
+}
+
+static const char *kernel_log(void)
+{
+	static char text[1 << 20];
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	size_t all = 0;
+	ssize_t n;
+
+	/* A record a read; EPIPE says that some were overwritten. */
+	while (fd >= 0 && all < sizeof(text) - 8192) {
+		n = read(fd, text + all, 8191);
+		if (n < 0 && errno == EPIPE)
+			continue;
+		if (n <= 0)
+			break;
+		all += n;
+	}
+	close(fd);
+	text[all] = 0;
+	return text;
+}
+
+TEST(says_what_it_offers)
+{
+	const char *line = strstr(kernel_log(), "posada: ready:");
+	static const char *const names[] = { "", "svm", "vmx", "ring3" };
+	char word[160];
+
+	if (!line)
+		FATAL("no line 'posada: ready: ...' in the kernel's log");
+	snprintf(word, sizeof(word), "%.*s", (int)strcspn(line, "\n"), line);
+	EXPECT_TRUE(strstr(word, names[test_backend]));
+}
+
+TEST_ONCE(device_node)
+{
+	/* No read, no write, no mapping of the system fd. */
+	int fd = sys_open();
+	char c = 0;
+
+	EXPECT_EQ(read(fd, &c, 1), -1);
+	EXPECT_EQ(write(fd, &c, 1), -1);
+	EXPECT_EQ(strncmp(read_file("/sys/class/misc/posada/uevent"), "MAJOR=10\n", 9), 0);
+}
+
+/* ---- tracepoints ---- */
+
+static void guest_for_trace(void)
+{
+	g_apic_on();
+	g_handlers[0x40] = g_eoi_handler;
+	g_wrmsr(POSADA_MSR_HYPERCALL, G_SCRATCH | 1);
+	asm volatile("call *%%rcx" : : "a"(POSADA_HC_FEATURES), "c"((u64)G_SCRATCH) : "memory");
+	g_apic_write(APIC_SELF_IPI, 0x40);
+	g_sti();
+	asm volatile("nop");
+	g_cli();
+}
+
+TEST(tracepoints)
+{
+	static const char *const wanted[] = {
+		"posada_entry", "posada_exit", "posada_fault", "posada_inject", "posada_hypercall",
+	};
+	char path[128];
+	const char *text;
+	struct vm *vm;
+	u32 i;
+
+	if (access(TRACING "events", R_OK))
+		SKIP("no " TRACING);
+	for (i = 0; i < ARRAY_SIZE(wanted); i++) {
+		snprintf(path, sizeof(path), TRACING "events/posada/%s/enable", wanted[i]);
+		if (!write_file(path, "1"))
+			FAIL("no tracepoint %s", wanted[i]);
+	}
+	write_file(TRACING "trace", "");
+	vm = vm_new(1);
+	vcpu_start(vm->vcpu[0], guest_for_trace, 0);
+	vcpu_done(vm->vcpu[0]);
+	write_file(TRACING "events/posada/enable", "0");
+	text = read_file(TRACING "trace");
+	for (i = 0; i < ARRAY_SIZE(wanted); i++) {
+		snprintf(path, sizeof(path), "%s:", wanted[i]);
+		if (!strstr(text, path))
+			FAIL("nothing traced by %s", wanted[i]);
+	}
+	write_file(TRACING "trace", "");
+}
+
+/* ---- CPU hotplug ---- */
+
+#define CPU1 "/sys/devices/system/cpu/cpu1/online"
+
+static void guest_work(void)
+{
+	u64 i, n = 0;
+
+	for (;;) {
+		for (i = 0; i < 1000; i++)
+			n += i;
+		g_cpuid(0, 0);
+		g_sync(n);
+	}
+}
+
+static volatile bool over;
+
+static void *work(void *arg)
+{
+	struct vcpu *v = arg;
+	int rc;
+
+	/* The freezer of a suspend makes itself felt as a signal. */
+	while (!over) {
+		rc = vcpu_run(v);
+		if (rc != -EINTR)
+			ASSERT_EQ(rc, 0);
+	}
+	return NULL;
+}
+
+TEST_SLOW(cpu_hotplug, 60)
+{
+	struct vm *vm = vm_new(4);
+	u64 before;
+	pthread_t t[4];
+	u32 i;
+
+	if (access(CPU1, W_OK))
+		SKIP("no second CPU to take away");
+	for (i = 0; i < 4; i++) {
+		vcpu_start(vm->vcpu[i], guest_work, 0);
+		ASSERT_EQ(pthread_create(&t[i], NULL, work, vm->vcpu[i]), 0);
+	}
+	for (i = 0; i < 6; i++) {
+		struct vm *other;
+
+		ASSERT_TRUE(write_file(CPU1, i & 1 ? "1" : "0"));
+		before = vm_stat(vm, POSADA_STAT_ENTRIES);
+		WAIT_FOR(vm_stat(vm, POSADA_STAT_ENTRIES) > before + 100);
+		/* A new one, too, with a CPU away or just back. */
+		other = vm_new(1);
+		vcpu_start(other->vcpu[0], guest_count, 0);
+		EXPECT_SYNC(other->vcpu[0], 0);
+		vm_free(other);
+	}
+	over = true;
+	for (i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+}
+
+/* ---- suspend ---- */
+
+TEST_SLOW(suspend, 90)
+{
+	struct vm *vm = vm_new(2);
+	pthread_t t;
+
+	if (access("/sys/power/pm_test", W_OK) ||
+	    !write_file("/sys/power/pm_test", "core"))
+		SKIP("the host's kernel has no pm_test");
+	vcpu_start(vm->vcpu[0], guest_work, 0);
+	vcpu_start(vm->vcpu[1], guest_count, 0);
+	EXPECT_SYNC(vm->vcpu[1], 0);
+	ASSERT_EQ(pthread_create(&t, NULL, work, vm->vcpu[0]), 0);
+	if (!write_file("/sys/power/state", "mem")) {
+		int err = errno;
+
+		write_file("/sys/power/pm_test", "none");
+		over = true;
+		pthread_join(t, NULL);
+		SKIP("the host does not suspend: %s", strerror(err));
+	}
+	write_file("/sys/power/pm_test", "none");
+	EXPECT_SYNC(vm->vcpu[1], 1);
+	over = true;
+	pthread_join(t, NULL);
+}
+
+/* ---- KVM beside ---- */
+
+struct kvm {
+	int sys, vm, vcpu;
+	struct kvm_run *run;
+	u8 *mem;
+	u32 count;
+};
+
+static bool load_kvm(void)
+{
+	char command[64];
+
+	if (!access("/dev/kvm", R_OK | W_OK))
+		return true;
+	if (access("/modules/load", X_OK))
+		return false;
+	snprintf(command, sizeof(command), "/modules/load %s 2>/dev/null",
+		 test_backend == POSADA_BACKEND_VMX ? "kvm_intel" : "kvm_amd");
+	return !system(command) && !access("/dev/kvm", R_OK | W_OK);
+}
+
+/* Real mode: count in AX, OUT, again. */
+static bool kvm_new(struct kvm *k)
+{
+	static const u8 code[] = { 0x40, 0xe7, 0x80, 0xeb, 0xfb };	/* inc; out; jmp */
+	struct kvm_userspace_memory_region r = { .memory_size = 4096 };
+	struct kvm_sregs s;
+	struct kvm_regs g = { .rflags = 2 };
+
+	memset(k, 0, sizeof(*k));
+	k->sys = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	k->vm = ioctl(k->sys, KVM_CREATE_VM, 0);
+	if (k->vm < 0)
+		return false;
+	k->mem = map_anon(4096);
+	memcpy(k->mem, code, sizeof(code));
+	r.userspace_addr = (u64)k->mem;
+	ASSERT_EQ(ioctl(k->vm, KVM_SET_USER_MEMORY_REGION, &r), 0);
+	k->vcpu = ioctl(k->vm, KVM_CREATE_VCPU, 0);
+	ASSERT_GE(k->vcpu, 0);
+	k->run = mmap(NULL, ioctl(k->sys, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE,
+		      MAP_SHARED, k->vcpu, 0);
+	ASSERT_TRUE(k->run != MAP_FAILED);
+	ASSERT_EQ(ioctl(k->vcpu, KVM_GET_SREGS, &s), 0);
+	s.cs.selector = 0;
+	s.cs.base = 0;
+	ASSERT_EQ(ioctl(k->vcpu, KVM_SET_SREGS, &s), 0);
+	ASSERT_EQ(ioctl(k->vcpu, KVM_SET_REGS, &g), 0);
+	return true;
+}
+
+static void kvm_step(struct kvm *k)
+{
+	u16 value;
+
+	while (ioctl(k->vcpu, KVM_RUN, 0) < 0)
+		ASSERT_EQ(errno, EINTR);
+	ASSERT_EQ(k->run->exit_reason, KVM_EXIT_IO);
+	value = *(u16 *)((u8 *)k->run + k->run->io.data_offset);
+	ASSERT_EQ(value, (u16)++k->count);
+}
+
+static void kvm_free(struct kvm *k)
+{
+	munmap(k->run, 4096);
+	close(k->vcpu);
+	close(k->vm);
+	close(k->sys);
+	munmap(k->mem, 4096);
+}
+
+/* Posada's VM is there first; KVM comes, runs, goes; and all over again. */
+TEST_SLOW(kvm_in_turns, 60)
+{
+	struct vm *vm = vm_new(1);
+	struct vcpu *v = vm->vcpu[0];
+	struct kvm kvm;
+	u32 i, round, n = 0;
+
+	vcpu_start(v, guest_count, 0);
+	EXPECT_SYNC(v, n++);
+	if (!load_kvm())
+		SKIP("no KVM on this host");
+	for (round = 0; round < 3; round++) {
+		EXPECT_SYNC(v, n++);
+		if (!kvm_new(&kvm))
+			FATAL("KVM cannot create a VM beside Posada: %s", strerror(errno));
+		for (i = 0; i < 50; i++) {
+			kvm_step(&kvm);
+			EXPECT_SYNC(v, n++);
+		}
+		kvm_free(&kvm);
+		/* KVM's last VM is gone, and with it what it had switched on. */
+		for (i = 0; i < 10; i++)
+			EXPECT_SYNC(v, n++);
+	}
+}
+
+/* A Posada VM that is created while KVM runs guests. */
+TEST_SLOW(kvm_first, 60)
+{
+	struct kvm kvm;
+	u32 i, round;
+
+	if (!load_kvm() || !kvm_new(&kvm))
+		SKIP("no KVM on this host");
+	for (round = 0; round < 5; round++) {
+		struct vm *vm = vm_new(1);
+
+		vcpu_start(vm->vcpu[0], guest_count, 0);
+		for (i = 0; i < 10; i++) {
+			kvm_step(&kvm);
+			EXPECT_SYNC(vm->vcpu[0], i);
+		}
+		vm_free(vm);
+		for (i = 0; i < 10; i++)
+			kvm_step(&kvm);
+	}
+	kvm_free(&kvm);
+}
+
+static void *kvm_thread(void *arg)
+{
+	while (!over)
+		kvm_step(arg);
+	return NULL;
+}
+
+TEST_SLOW(kvm_at_the_same_time, 60)
+{
+	struct vm *vm = vm_new(2);
+	struct kvm kvm[2];
+	pthread_t t[4];
+	u32 i;
+
+	for (i = 0; i < 2; i++) {
+		if (!load_kvm() || !kvm_new(&kvm[i]))
+			SKIP("no KVM on this host");
+		vcpu_start(vm->vcpu[i], guest_work, 0);
+		ASSERT_EQ(pthread_create(&t[i], NULL, kvm_thread, &kvm[i]), 0);
+		ASSERT_EQ(pthread_create(&t[2 + i], NULL, work, vm->vcpu[i]), 0);
+	}
+	WAIT_FOR(kvm[0].count > 300 && kvm[1].count > 300 &&
+		 vcpu_stat(vm->vcpu[0], POSADA_STAT_PORT) > 300 &&
+		 vcpu_stat(vm->vcpu[1], POSADA_STAT_PORT) > 300);
+	over = true;
+	for (i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	for (i = 0; i < 2; i++)
+		kvm_free(&kvm[i]);
+}
+
+/* KVM's module goes, a guest of Posada's runs on. */
+TEST_SLOW(kvm_unloaded, 60)
+{
+	const char *vendor = test_backend == POSADA_BACKEND_VMX ? "kvm_intel" : "kvm_amd";
+	struct vm *vm = vm_new(1);
+	u32 i, n = 0;
+	int rc;
+
+	vcpu_start(vm->vcpu[0], guest_count, 0);
+	EXPECT_SYNC(vm->vcpu[0], n++);
+	if (!load_kvm())
+		SKIP("no KVM on this host");
+	EXPECT_SYNC(vm->vcpu[0], n++);
+	rc = remove_module(vendor);
+	if (rc)
+		SKIP("%s cannot be removed: %s", vendor, strerror(-rc));
+	for (i = 0; i < 50; i++)
+		EXPECT_SYNC(vm->vcpu[0], n++);
+}
