@@ -38,6 +38,8 @@
 #define PAGES	16
 #define ROOT	(3 * PAGE)	/* where CR3 points to */
 
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
 static unsigned int test_nr, failed;
 
 #define CHECK(cond)							\
@@ -605,7 +607,7 @@ static const struct {
 
 int main(void)
 {
-	unsigned int i, count = sizeof(tests) / sizeof(tests[0]);
+	unsigned int i, count = ARRAY_SIZE(tests);
 
 	printf("KTAP version 1\n1..%u\n", count);
 	for (i = 0; i < count; i++) {
