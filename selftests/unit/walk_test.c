@@ -366,7 +366,8 @@ static bool reserved(int f, int level, bool leaf, int bit)
 	if (bit >= w.phys_bits && bit <= 51)
 		return true;
 	if (f == FPAE && level == 3)
-		return bit == 1 || bit == 2 || (bit >= 5 && bit <= 8) ||
+		/* Bit 5 as well, but see walk.c. */
+		return bit == 1 || bit == 2 || (bit >= 6 && bit <= 8) ||
 		       bit >= 52;
 	if (f == FPAE && bit >= 52 && bit <= 62)
 		return true;
