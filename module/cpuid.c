@@ -284,24 +284,51 @@ bool posada_cpuid_has(struct posada_vm *vm, unsigned int x86_feature)
 	return has;
 }
 
-#define POSADA_CPUID_FACT(type, name, field)		\
-type posada_cpuid_##name(struct posada_vm *vm)		\
-{							\
-	type value;					\
-							\
-	rcu_read_lock();				\
-	value = rcu_dereference(vm->cpuid)->field;	\
-	rcu_read_unlock();				\
-	return value;					\
+/* One of the table's u64, by its offset. */
+static u64 fact(struct posada_vm *vm, size_t offset)
+{
+	u64 value;
+
+	rcu_read_lock();
+	value = *(u64 *)((void *)rcu_dereference(vm->cpuid) + offset);
+	rcu_read_unlock();
+	return value;
 }
 
-POSADA_CPUID_FACT(u64, cr4_mask, cr4)
-POSADA_CPUID_FACT(u64, xcr0_mask, xcr0)
-POSADA_CPUID_FACT(u64, xss_mask, xss)
-POSADA_CPUID_FACT(u64, efer_mask, efer)
-POSADA_CPUID_FACT(u64, spec_ctrl_mask, spec_ctrl)
-POSADA_CPUID_FACT(u32, phys_bits, phys_bits)
-POSADA_CPUID_FACT(u32, virt_bits, virt_bits)
+u64 posada_cpuid_cr4_mask(struct posada_vm *vm)
+{
+	return fact(vm, offsetof(struct posada_cpuid_table, cr4));
+}
+
+u64 posada_cpuid_xcr0_mask(struct posada_vm *vm)
+{
+	return fact(vm, offsetof(struct posada_cpuid_table, xcr0));
+}
+
+u64 posada_cpuid_xss_mask(struct posada_vm *vm)
+{
+	return fact(vm, offsetof(struct posada_cpuid_table, xss));
+}
+
+u64 posada_cpuid_efer_mask(struct posada_vm *vm)
+{
+	return fact(vm, offsetof(struct posada_cpuid_table, efer));
+}
+
+u64 posada_cpuid_spec_ctrl_mask(struct posada_vm *vm)
+{
+	return fact(vm, offsetof(struct posada_cpuid_table, spec_ctrl));
+}
+
+u32 posada_cpuid_phys_bits(struct posada_vm *vm)
+{
+	return fact(vm, offsetof(struct posada_cpuid_table, phys_bits));
+}
+
+u32 posada_cpuid_virt_bits(struct posada_vm *vm)
+{
+	return fact(vm, offsetof(struct posada_cpuid_table, virt_bits));
+}
 
 /* SDM volume 2, "XSETBV": components that need one another. */
 bool posada_xcr0_valid(u64 value, u64 mask)

@@ -48,22 +48,35 @@ enum fix {
 	FIX_TOPOLOGY,		/* 0x8000001e */
 };
 
+#define ANY_SUBLEAF	(~0U)
+
+static const struct {
+	__u32 leaf, subleaf;
+	__u8 fix;
+} fixes[] = {
+	{ 1,		ANY_SUBLEAF,	FIX_FEATURES },
+	{ 4,		ANY_SUBLEAF,	FIX_CACHE },
+	{ 7,		0,		FIX_FEATURES_7 },
+	{ 0xb,		ANY_SUBLEAF,	FIX_LEVEL },
+	{ 0xd,		0,		FIX_XSAVE },
+	{ 0xd,		1,		FIX_XSAVES },
+	{ 0x1f,		ANY_SUBLEAF,	FIX_LEVEL },
+	{ 0x80000001,	ANY_SUBLEAF,	FIX_FEATURES_EXT },
+	{ 0x80000008,	ANY_SUBLEAF,	FIX_WIDTHS },
+	{ 0x8000001d,	ANY_SUBLEAF,	FIX_CACHE },
+	{ 0x8000001e,	ANY_SUBLEAF,	FIX_TOPOLOGY },
+};
+
 static enum fix fix_of(__u32 leaf, __u32 subleaf)
 {
-	switch (leaf) {
-	case 1:			return FIX_FEATURES;
-	case 4:
-	case 0x8000001d:	return FIX_CACHE;
-	case 7:			return subleaf ? FIX_NONE : FIX_FEATURES_7;
-	case 0xb:
-	case 0x1f:		return FIX_LEVEL;
-	case 0xd:		return subleaf == 0 ? FIX_XSAVE :
-				       subleaf == 1 ? FIX_XSAVES : FIX_NONE;
-	case 0x80000001:	return FIX_FEATURES_EXT;
-	case 0x80000008:	return FIX_WIDTHS;
-	case 0x8000001e:	return FIX_TOPOLOGY;
-	default:		return FIX_NONE;
-	}
+	__u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(fixes); i++)
+		if (fixes[i].leaf == leaf &&
+		    (fixes[i].subleaf == subleaf ||
+		     fixes[i].subleaf == ANY_SUBLEAF))
+			return fixes[i].fix;
+	return FIX_NONE;
 }
 
 /* ---- lookup ---- */

@@ -56,7 +56,8 @@ enum posada_cpuid_word {
 struct posada_cpuid_table {
 	__u32 word[CPUID_WORDS];	/* enum posada_cpuid_word */
 	__u32 max_basic, max_extended;
-	__u32 phys_bits, virt_bits;
+	/* cpuid.c reads these by their offset, as u64. */
+	__u64 phys_bits, virt_bits;
 	__u64 cr4, efer, xcr0, xss;	/* what the guest may set */
 	__u64 spec_ctrl;
 	bool amd;

@@ -281,13 +281,24 @@ static noinline int posada_x_cpuid(struct posada_vcpu *vcpu)
 }
 
 /*
- * A spinning vCPU: let whoever holds the lock have this CPU's time. The skip
- * comes first, so that the PAUSE is not met again.
+ * A spinning vCPU waits for another: let one that was preempted, and may well
+ * hold the lock, have this CPU. Begin after this one, lest all pick the first.
  */
 static int posada_x_pause(struct posada_vcpu *vcpu)
 {
+	u32 i;
+
 	posada_skip(vcpu);
-	yield();
+	for (i = 1; i < POSADA_MAX_VCPUS; i++) {
+		struct posada_vcpu *other =
+			posada_vcpu_by_id(vcpu->vm,
+					  (vcpu->id + i) % POSADA_MAX_VCPUS);
+
+		if (other && READ_ONCE(other->preempted)) {
+			posada_yield_to(other);
+			break;
+		}
+	}
 	return 1;
 }
 

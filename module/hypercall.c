@@ -69,7 +69,7 @@ static void kick(struct posada_vcpu *to)
 }
 
 /* Only to one that could run and doesn't: else the slice is lost. */
-static void yield_cpu_to(struct posada_vcpu *to)
+void posada_yield_to(struct posada_vcpu *to)
 {
 	struct task_struct *task;
 
@@ -161,7 +161,7 @@ static int hc_yield_to(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
 	struct posada_vcpu *to = target(vcpu, arg[0]);
 
 	if (to)
-		yield_cpu_to(to);
+		posada_yield_to(to);
 	else
 		*result = -POSADA_EINVAL;
 	return 1;
@@ -254,7 +254,7 @@ static int kvm_hc_yield(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
 	struct posada_vcpu *to = target(vcpu, arg[0]);
 
 	if (to)
-		yield_cpu_to(to);
+		posada_yield_to(to);
 	return 1;
 }
 

@@ -517,6 +517,8 @@ int posada_hypercall(struct posada_vcpu *vcpu);
 /* The same, irqoff, for calls that may; -EAGAIN: nothing done. */
 int posada_hypercall_fast(struct posada_vcpu *vcpu);
 int posada_hypercall_msr(struct posada_vcpu *vcpu, u64 value);
+/* Give @to, if it waits for a CPU, the rest of this thread's slice. Task. */
+void posada_yield_to(struct posada_vcpu *to);
 
 /* ---- exits.c ---- */
 /* Move RIP past the exited instruction, whose length is known by now. 1. C. */

@@ -393,9 +393,9 @@ static __always_inline u32 posada_guest_extra(struct posada_vcpu *vcpu)
 		vcpu->hw_tsc_aux = vcpu->msrs.tsc_aux;
 	}
 	if (cpu_feature_enabled(X86_FEATURE_OSPKE)) {
-		host_pkru = read_pkru();
+		host_pkru = rdpkru();
 		if (host_pkru != vcpu->pkru)
-			write_pkru(vcpu->pkru);
+			wrpkru(vcpu->pkru);
 	}
 	return host_pkru;
 }
@@ -424,7 +424,7 @@ static __always_inline void posada_host_extra(struct posada_vcpu *vcpu,
 	if (cpu_feature_enabled(X86_FEATURE_OSPKE)) {
 		vcpu->pkru = rdpkru();
 		if (host_pkru != vcpu->pkru)
-			write_pkru(host_pkru);
+			wrpkru(host_pkru);
 	}
 	if (unlikely(vcpu->msrs.xss != posada_host_xss))
 		wrmsrl(MSR_IA32_XSS, posada_host_xss);
@@ -564,55 +564,87 @@ static int posada_loop(struct posada_vcpu *vcpu)
 
 /* ---- between the run page and the vCPU ---- */
 
+/* The groups as they were in the run page at one instant. */
+struct posada_groups {
+	struct posada_regs regs;
+	struct posada_sregs sregs;
+	struct posada_events events;
+	struct posada_dregs dregs;
+};
+
+static int posada_check_groups(struct posada_vcpu *vcpu, u32 dirty,
+			       const struct posada_groups *g)
+{
+	int r = 0;
+
+	if (dirty & POSADA_GROUP_REGS)
+		r = posada_check_regs(vcpu, &g->regs);
+	if (!r && dirty & POSADA_GROUP_SREGS)
+		r = posada_check_sregs(vcpu, &g->sregs) ? -EINVAL : 0;
+	if (!r && dirty & POSADA_GROUP_EVENTS)
+		r = posada_check_events(&g->events);
+	if (!r && dirty & POSADA_GROUP_DREGS)
+		r = posada_check_dregs(&g->dregs);
+	if (!r && dirty & (POSADA_GROUP_REGS | POSADA_GROUP_SREGS))
+		r = posada_check_mode(vcpu, dirty & POSADA_GROUP_REGS ?
+				      &g->regs : &vcpu->regs,
+				      dirty & POSADA_GROUP_SREGS ?
+				      &g->sregs : NULL);
+	return r;
+}
+
 /* Copy each dirty group once, check all, then apply all. */
-static int posada_commit(struct posada_vcpu *vcpu)
+static noinline int posada_commit_groups(struct posada_vcpu *vcpu, u32 dirty)
 {
 	struct posada_run *run = vcpu->run;
-	u32 dirty = READ_ONCE(run->dirty);
-	struct {
-		struct posada_regs regs;
-		struct posada_sregs sregs;
-		struct posada_events events;
-		struct posada_dregs dregs;
-	} c;
-	int r = 0;
+	struct posada_groups g;
+	int r;
 
 	if (dirty & ~POSADA_GROUP_ALL)
 		return -EINVAL;
-	if (dirty & POSADA_GROUP_REGS) {
-		memcpy(&c.regs, &run->regs, sizeof(c.regs));
-		r = posada_check_regs(vcpu, &c.regs);
-	}
-	if (!r && dirty & POSADA_GROUP_SREGS) {
-		memcpy(&c.sregs, &run->sregs, sizeof(c.sregs));
-		r = posada_check_sregs(vcpu, &c.sregs) ? -EINVAL : 0;
-	}
-	if (!r && dirty & POSADA_GROUP_EVENTS) {
-		memcpy(&c.events, &run->events, sizeof(c.events));
-		r = posada_check_events(&c.events);
-	}
-	if (!r && dirty & POSADA_GROUP_DREGS) {
-		memcpy(&c.dregs, &run->dregs, sizeof(c.dregs));
-		r = posada_check_dregs(&c.dregs);
-	}
-	if (!r && dirty & (POSADA_GROUP_REGS | POSADA_GROUP_SREGS))
-		r = posada_check_mode(vcpu,
-				      dirty & POSADA_GROUP_REGS ?
-				      &c.regs : &vcpu->regs,
-				      dirty & POSADA_GROUP_SREGS ?
-				      &c.sregs : NULL);
+	g.regs = run->regs;
+	g.sregs = run->sregs;
+	g.events = run->events;
+	g.dregs = run->dregs;
+	barrier();	/* what is checked is the copy, and stays it */
+	r = posada_check_groups(vcpu, dirty, &g);
 	if (r)
 		return r;
 	if (dirty & POSADA_GROUP_REGS)
-		vcpu->regs = c.regs;
+		vcpu->regs = g.regs;
 	if (dirty & POSADA_GROUP_SREGS)
-		posada_set_sregs(vcpu, &c.sregs);
+		posada_set_sregs(vcpu, &g.sregs);
 	if (dirty & POSADA_GROUP_EVENTS)
-		posada_set_events(vcpu, &c.events);
+		posada_set_events(vcpu, &g.events);
 	if (dirty & POSADA_GROUP_DREGS)
-		vcpu->ops->set_dregs(vcpu, &c.dregs);
-	WRITE_ONCE(run->dirty, 0);
+		vcpu->ops->set_dregs(vcpu, &g.dregs);
 	return 0;
+}
+
+/* What a completed memory access leaves: general registers alone. */
+static noinline int posada_commit_regs(struct posada_vcpu *vcpu)
+{
+	struct posada_regs regs = vcpu->run->regs;
+	int r;
+
+	barrier();	/* what is checked is the copy, and stays it */
+	r = posada_check_regs(vcpu, &regs);
+	if (!r)
+		r = posada_check_mode(vcpu, &regs, NULL);
+	if (!r)
+		vcpu->regs = regs;
+	return r;
+}
+
+static int posada_commit(struct posada_vcpu *vcpu)
+{
+	u32 dirty = READ_ONCE(vcpu->run->dirty);
+	int r = dirty == POSADA_GROUP_REGS ? posada_commit_regs(vcpu) :
+		posada_commit_groups(vcpu, dirty);
+
+	if (!r)
+		WRITE_ONCE(vcpu->run->dirty, 0);
+	return r;
 }
 
 static void posada_complete_in(struct posada_vcpu *vcpu)
