@@ -373,9 +373,9 @@ static void fix_features(const struct posada_cpuid_table *t,
 			 const struct posada_cpuid_view *v, __u32 *out)
 {
 	out[IN_EBX] = (out[IN_EBX] & ~C1_EBX_ID_MASK) |
-			 v->id << C1_EBX_ID_SHIFT;
+		      v->id << C1_EBX_ID_SHIFT;
 	out[IN_ECX] = with(out[IN_ECX], C1_ECX_OSXSAVE,
-			      v->cr4 & X86_CR4_OSXSAVE);
+			   v->cr4 & X86_CR4_OSXSAVE);
 	if (!v->apic)
 		out[IN_EDX] &= ~C1_EDX_APIC;
 	if (t->own_topology)
@@ -392,7 +392,7 @@ static void fix_features_ext(const struct posada_cpuid_table *t,
 		out[IN_EDX] &= ~C81_EDX_APIC;
 	if (!t->own_topology)
 		out[IN_ECX] = with(out[IN_ECX], C81_ECX_CMP_LEGACY,
-				      t->amd && v->count > 1);
+				   t->amd && v->count > 1);
 }
 
 /* Each vCPU is a core with caches of its own, but for the last level. */
@@ -432,7 +432,7 @@ static void fix_topology(const struct posada_cpuid_view *v, __u32 *out)
 
 	out[IN_EAX] = v->id;
 	out[IN_EBX] = (out[IN_EBX] & ~C1E_EBX_CORE_MASK) |
-			 (v->id / threads & C1E_EBX_CORE_MASK);
+		      (v->id / threads & C1E_EBX_CORE_MASK);
 }
 
 void posada_cpuid_fix(const struct posada_cpuid_table *t,
@@ -451,7 +451,7 @@ void posada_cpuid_fix(const struct posada_cpuid_table *t,
 		break;
 	case FIX_FEATURES_7:
 		out[IN_ECX] = with(out[IN_ECX], C7_ECX_OSPKE,
-				      v->cr4 & X86_CR4_PKE);
+				   v->cr4 & X86_CR4_PKE);
 		break;
 	case FIX_LEVEL:
 		fix_level(t, subleaf, v, out);
@@ -474,7 +474,7 @@ void posada_cpuid_fix(const struct posada_cpuid_table *t,
 	case FIX_WIDTHS:
 		if (!t->own_topology && t->amd)
 			out[IN_ECX] = (v->count - 1) |
-					 v->shift << C88_ECX_ID_SHIFT;
+				      v->shift << C88_ECX_ID_SHIFT;
 		break;
 	case FIX_TOPOLOGY:
 		fix_topology(v, out);

@@ -115,12 +115,12 @@ static const struct row rows[] = {
 		     C71_EAX_CMPCCXADD | C71_EAX_FZRM | C71_EAX_FSRS |
 		     C71_EAX_FSRC | C71_EAX_AVX_IFMA),
 		[IN_EDX] = BITS(C71_EDX_AVX_VNNI_INT8 |
-				   C71_EDX_AVX_NE_CONVERT |
-				   C71_EDX_PREFETCHITI) } },
+				C71_EDX_AVX_NE_CONVERT |
+				C71_EDX_PREFETCHITI) } },
 	{ 7, 2, 2, .sub = true, .vendors = INTEL, .rule = {
 		[IN_EDX] = BITS(C72_EDX_PSFD | C72_EDX_IPRED_CTRL |
-				   C72_EDX_RRSBA_CTRL | C72_EDX_DDPD_U |
-				   C72_EDX_BHI_CTRL | C72_EDX_MCDT_NO) } },
+				C72_EDX_RRSBA_CTRL | C72_EDX_DDPD_U |
+				C72_EDX_BHI_CTRL | C72_EDX_MCDT_NO) } },
 	/* Topology: put in at the answer. */
 	{ 0xb, 0, 31, .sub = true, .vendors = BOTH, .rule = {
 		FREE(0), FREE(0), FREE(0), FREE(0) } },
@@ -334,7 +334,7 @@ static void adjust(struct build *b, struct posada_cpuid_entry *e)
 			break;
 		host->cpuid(7, 0, raw);
 		e->eax = raw[IN_EAX] < MAX_SUBLEAF_7 ? raw[IN_EAX] :
-							  MAX_SUBLEAF_7;
+						       MAX_SUBLEAF_7;
 		/* An MSR of Intel's; AMD's guests don't look for it. */
 		if (b->vendor == AMD)
 			e->edx &= ~C7_EDX_ARCH_CAPABILITIES;
@@ -450,10 +450,13 @@ static const struct row *row_of(__u32 leaf, __u32 subleaf)
 {
 	const struct row *row;
 
-	for (row = rows; row < rows + ARRAY_SIZE(rows); row++)
-		if (row->leaf == leaf && (!row->sub ||
-		    (subleaf >= row->subleaf && subleaf <= row->last)))
+	for (row = rows; row < rows + ARRAY_SIZE(rows); row++) {
+		if (row->leaf != leaf)
+			continue;
+		if (!row->sub ||
+		    (subleaf >= row->subleaf && subleaf <= row->last))
 			return row;
+	}
 	return NULL;
 }
 

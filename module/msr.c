@@ -387,8 +387,10 @@ static int write_misc_enable(struct posada_vcpu *vcpu,
 	return 0;
 }
 
-/* What guests may know of the host's immunity: nothing that is controlled
- * by an MSR which they don't have. */
+/*
+ * What guests may know of the host's immunity: nothing that is controlled by
+ * an MSR which they don't have.
+ */
 #define ARCH_CAPS_KNOWN							\
 	(ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_RSBA |		\
 	 ARCH_CAP_SKIP_VMENTRY_L1DFLUSH | ARCH_CAP_SSB_NO |		\
@@ -620,6 +622,7 @@ enum {
 	LEFT_5 = LEFT_4 - LEFT_4 / 2,
 	LEFT_6 = LEFT_5 - LEFT_5 / 2,
 };
+
 static_assert(LEFT_6 == 1);
 
 static __always_inline const struct msr_row *step(const struct msr_row *row,

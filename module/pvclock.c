@@ -120,8 +120,10 @@ static void queue_rebase(struct irq_work *work)
 
 static DEFINE_IRQ_WORK(rebase_irq_work, queue_rebase);
 
-/* On each tick, with the timekeeper held for writing: waking a worker here
- * might read the time, and wait for ever. */
+/*
+ * On each tick, with the timekeeper held for writing: waking a worker here
+ * might read the time, and wait for ever.
+ */
 static int host_clock_notify(struct notifier_block *nb, unsigned long was_set,
 			     void *data)
 {
@@ -139,8 +141,10 @@ static struct notifier_block host_clock_notifier = {
 	.notifier_call = host_clock_notify,
 };
 
-/* The last before the host's clock stops, and the first after it goes on:
- * one CPU, interrupts off, no vCPU loaded. */
+/*
+ * The last before the host's clock stops, and the first after it goes on: one
+ * CPU, interrupts off, no vCPU loaded.
+ */
 static int clock_suspend(posada_syscore_arg)
 {
 	suspend_tsc = rdtsc_ordered();
@@ -279,12 +283,12 @@ static int write_versioned(struct posada_vm *vm, u64 gpa, void *data,
 	ret = posada_gpa_write(vm, gpa, version, sizeof(*version));
 	if (ret)
 		return ret;
-	smp_wmb();
+	smp_wmb();	/* the guest reads version, data, version */
 	ret = posada_gpa_write(vm, gpa + sizeof(*version), version + 1,
 			       bytes - sizeof(*version));
 	if (ret)
 		return ret;
-	smp_wmb();
+	smp_wmb();	/* as above */
 	++*version;
 	return posada_gpa_write(vm, gpa, version, sizeof(*version));
 }
@@ -421,10 +425,10 @@ static int add_steal(struct kvm_steal_time __user *st, u64 ns)
 	unsafe_get_user(version, &st->version, fault);
 	version = (version + 1) | 1;
 	unsafe_put_user(version, &st->version, fault);
-	smp_wmb();
+	smp_wmb();	/* the guest reads version, steal, version */
 	unsafe_get_user(steal, &st->steal, fault);
 	unsafe_put_user(steal + ns, &st->steal, fault);
-	smp_wmb();
+	smp_wmb();	/* as above */
 	unsafe_put_user(version + 1, &st->version, fault);
 	user_access_end();
 	return 0;
