@@ -125,22 +125,28 @@ static void posada_end(struct posada_vcpu *vcpu)
 #define POSADA_POLL_MAX_NS	100000
 #define POSADA_POLL_START_NS	10000
 
-/* Would the vCPU execute instructions, or leave, if it were let run? */
-static bool posada_runnable(struct posada_vcpu *vcpu)
-{
-	bool irqs = vcpu->regs.rflags & X86_EFLAGS_IF;
+/* Requests that a sleeping vCPU need not wake up for. */
+#define POSADA_REQ_LATER	(BIT(POSADA_REQ_EVENT) | BIT(POSADA_REQ_FLUSH) | \
+				 BIT(POSADA_REQ_CLOCK) | BIT(POSADA_REQ_STEAL))
 
-	if (READ_ONCE(vcpu->requests) & ~BIT(POSADA_REQ_EVENT) &
-	    ~BIT(POSADA_REQ_FLUSH) & ~BIT(POSADA_REQ_CLOCK) &
-	    ~BIT(POSADA_REQ_STEAL))
-		return true;
+/* Has something come that ends HLT? */
+static bool posada_woken(struct posada_vcpu *vcpu)
+{
 	if (vcpu->mp_state == POSADA_MP_WAIT_SIPI)
 		return false;
 	if (READ_ONCE(vcpu->unhalted) || vcpu->pending.kind)
 		return true;
 	if (atomic_read(&vcpu->nmi_pending) && !vcpu->ops->nmi_masked(vcpu))
 		return true;
-	return irqs && (vcpu->extint >= 0 || posada_apic_pending(vcpu) >= 0);
+	return (vcpu->regs.rflags & X86_EFLAGS_IF) &&
+	       (vcpu->extint >= 0 || posada_apic_pending(vcpu) >= 0);
+}
+
+/* Is there anything to do but sleep? */
+static bool posada_runnable(struct posada_vcpu *vcpu)
+{
+	return (READ_ONCE(vcpu->requests) & ~POSADA_REQ_LATER) ||
+	       posada_woken(vcpu);
 }
 
 /* Spin a little before sleeping: a wake-up costs more than a short wait. */
@@ -186,7 +192,8 @@ static int posada_halt(struct posada_vcpu *vcpu)
 		vcpu->stat[POSADA_STAT_HALT_NS] += local_clock() - start;
 		posada_adapt_poll(vcpu, local_clock() - start);
 	}
-	if (r > 0 && vcpu->mp_state == POSADA_MP_HALTED) {
+	/* A request alone, such as a kick, leaves it in HLT. */
+	if (vcpu->mp_state == POSADA_MP_HALTED && posada_woken(vcpu)) {
 		WRITE_ONCE(vcpu->unhalted, false);
 		vcpu->mp_state = POSADA_MP_RUNNABLE;
 	}

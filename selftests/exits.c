@@ -438,6 +438,7 @@ TEST(halt_and_kick)
 {
 	struct vm *vm = vm_new(1);
 	struct vcpu *v = vm->vcpu[0];
+	struct posada_rec_mp mp;
 	pthread_t t;
 	int i;
 
@@ -448,7 +449,10 @@ TEST(halt_and_kick)
 		vcpu_expect(v, POSADA_EXIT_KICK);
 	WRITE(v->result, 1);
 	pthread_join(t, NULL);
-	EXPECT_GE(vcpu_stat(v, POSADA_STAT_HALT), 1);
+	/* A kick is no interrupt: the guest is in the same HLT all the time. */
+	EXPECT_EQ(vcpu_stat(v, POSADA_STAT_HALT), 1);
+	ASSERT_EQ(rec_get(v->fd, POSADA_VCPU_STATE, POSADA_REC_MP, &mp, sizeof(mp), NULL), 0);
+	EXPECT_EQ(mp.state, POSADA_MP_HALTED);
 	EXPECT_GT(vcpu_stat(v, POSADA_STAT_HALT_NS), 0);
 }
 
