@@ -134,14 +134,18 @@ struct posada_backend {
 	 */
 	int (*probe)(const char **why);
 	void (*unprobe)(void);
-	/* Irqoff, on the CPU, none of its vCPUs in a guest: leave no trace of
-	 * virtualization on it. load() brings the CPU up when it has to. */
+	/*
+	 * Irqoff, on the CPU, none of its vCPUs in a guest: leave no trace of
+	 * virtualization on it. load() brings the CPU up when it has to.
+	 */
 	void (*cpu_down)(void);
 
 	int (*vcpu_init)(struct posada_vcpu *vcpu);	/* task; 0, -ENOMEM */
 	void (*vcpu_free)(struct posada_vcpu *vcpu);	/* task */
-	/* Task: the state after RESET, or INIT (which leaves MSRs alone), but
-	 * for regs and the MSRs that the core keeps. */
+	/*
+	 * Task: the state after RESET, or INIT (which leaves MSRs alone), but
+	 * for regs and the MSRs that the core keeps.
+	 */
 	void (*vcpu_reset)(struct posada_vcpu *vcpu, bool init);
 	/* Atomic: this CPU is going to run the vCPU; it no longer is. */
 	void (*load)(struct posada_vcpu *vcpu);
@@ -181,8 +185,10 @@ struct posada_backend {
 			  const struct posada_dregs *d);
 	/* Task: vcpu->debug changed: intercept and arm what it asks for. */
 	void (*update_debug)(struct posada_vcpu *vcpu);
-	/* Task or atomic: MSRs that the CPU switches. 0, or -ENOENT: not one
-	 * of the backend's. Values were checked by the core (msr.c). */
+	/*
+	 * Task or atomic: MSRs that the CPU switches. 0, or -ENOENT: not one
+	 * of the backend's. Values were checked by the core (msr.c).
+	 */
 	int (*get_msr)(struct posada_vcpu *vcpu, u32 index, u64 *value);
 	int (*set_msr)(struct posada_vcpu *vcpu, u32 index, u64 value);
 	/* Task or atomic: guest TSC = host TSC + @offset. */
