@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# The bare-metal guests under `posada run`: each says by the exit port whether
+# all was as it should be (33), and on the serial line what it found.
+
+TOOL=${POSADA:-posada}
+GUESTS=${GUESTS:-/guest}
+n=0
+failed=0
+
+if ! command -v "$TOOL" >/dev/null || [ ! -e "$GUESTS/hello.elf" ]; then
+	echo "TAP version 13"
+	echo "1..0 # SKIP no $TOOL or no guests in $GUESTS"
+	exit 4
+fi
+
+# run NAME STATUS PATTERN ARGUMENTS...: one guest, its status, a line that it prints.
+run() {
+	name=$1 want=$2 pattern=$3
+	shift 3
+	n=$((n + 1))
+	out=$("$TOOL" run "$@" </dev/null 2>&1)
+	status=$?
+	if [ "$status" != "$want" ]; then
+		echo "$out" | tail -n 20 | sed 's/^/# /'
+		echo "# status $status, not $want"
+	elif ! echo "$out" | grep -q "$pattern"; then
+		echo "$out" | tail -n 20 | sed 's/^/# /'
+		echo "# no line with '$pattern'"
+	else
+		echo "ok $n $name"
+		return
+	fi
+	echo "not ok $n $name"
+	failed=1
+}
+
+echo "TAP version 13"
+echo "1..11"
+run hello_multiboot 33 "^hello by multiboot: .*one two" "$GUESTS/hello.elf" -a "one two"
+run hello_pvh 33 "^hello by PVH: one two" --boot pvh "$GUESTS/hello.elf" -a "one two"
+run exit_value 85 "exit=42" "$GUESTS/hello.elf" -a exit=42
+run exit_zero 1 "exit=0" "$GUESTS/hello.elf" -a exit=0
+run smp_1 33 "^1 CPUs" "$GUESTS/smp.elf"
+run smp_2 33 "^2 CPUs" -c 2 "$GUESTS/smp.elf"
+run smp_4 33 "^4 CPUs" -c 4 "$GUESTS/smp.elf"
+run smp_16 33 "^16 CPUs" -c 16 -m 64M "$GUESTS/smp.elf"
+run timer 33 "^periodic: 20 ticks" "$GUESTS/timer.elf"
+run mmio 33 "forms run, 0 failures" "$GUESTS/mmio.elf"
+run little_memory 33 "^hello" -m 4M "$GUESTS/hello.elf"
+exit $failed
