@@ -48,11 +48,17 @@ static u64 vcpu_set(struct posada_vcpu *vcpu, u64 low, u64 high, u64 first)
 	return first < POSADA_MAX_VCPUS ? low << first : 0;
 }
 
-/* Each @to of those in @vm whose bit is set in @set; both are used up. */
-#define for_each_in_set(to, vm, set)					\
-	for (; (set) && ((to) = posada_vcpu_by_id((vm), __ffs64(set)), 1); \
-	     (set) &= (set) - 1)					\
-		if (!(to)) { } else
+/* The next vCPU of *@set, which it leaves; NULL: no more. */
+static struct posada_vcpu *next_in(struct posada_vm *vm, u64 *set)
+{
+	struct posada_vcpu *to = NULL;
+
+	while (!to && *set) {
+		to = posada_vcpu_by_id(vm, __ffs64(*set));
+		*set &= *set - 1;
+	}
+	return to;
+}
 
 static struct posada_vcpu *target(struct posada_vcpu *vcpu, u64 id)
 {
@@ -97,7 +103,7 @@ static s64 send_ipi(struct posada_vcpu *vcpu, u64 set, u64 icr)
 	if (mode != LAPIC_FIXED && mode != LAPIC_NMI)
 		return -POSADA_EINVAL;
 	vcpu->stat[POSADA_STAT_IPI]++;
-	for_each_in_set(to, vcpu->vm, set)
+	while ((to = next_in(vcpu->vm, &set)))
 		taken += posada_apic_accept(to, mode, (u8)icr, false);
 	return taken;
 }
@@ -108,21 +114,23 @@ static bool runs_unflushed(struct posada_vcpu *vcpu)
 	       READ_ONCE(vcpu->mode) == POSADA_IN_GUEST;
 }
 
-/* Those in a guest are made to leave it, and waited for; the rest is left
- * in peace, asleep or not: they flush as they enter. */
+/*
+ * Those in a guest are made to leave it, and waited for; the rest is left in
+ * peace, asleep or not: they flush as they enter.
+ */
 static void flush_tlbs(struct posada_vcpu *vcpu, u64 set)
 {
 	struct posada_vcpu *to;
 	u64 rest = set;
 
-	for_each_in_set(to, vcpu->vm, set) {
+	while ((to = next_in(vcpu->vm, &set))) {
 		set_bit(POSADA_REQ_FLUSH, &to->requests);
 		/* Pairs with the one between mode and requests at entry. */
 		smp_mb__after_atomic();
 		if (READ_ONCE(to->mode) == POSADA_IN_GUEST)
 			posada_kick(to);
 	}
-	for_each_in_set(to, vcpu->vm, rest)
+	while ((to = next_in(vcpu->vm, &rest)))
 		while (runs_unflushed(to))
 			cpu_relax();
 }
@@ -266,27 +274,25 @@ struct hypercall {
 	bool atomic;		/* neither sleeps nor waits for another vCPU */
 };
 
+#define AT(call)	(POSADA_HC_##call - POSADA_HC_BASE)
+
 static const struct hypercall posada_calls[POSADA_HC_COUNT] = {
-#define HC(nr, ...)	[POSADA_HC_##nr - POSADA_HC_BASE] = { __VA_ARGS__ }
-	HC(FEATURES,		hc_features,		0, true),
-	HC(DOORBELL,		hc_doorbell,		2, true),
-	HC(KICK,		hc_kick,		1, true),
-	HC(YIELD_TO,		hc_yield_to,		1),
-	HC(SEND_IPI,		hc_send_ipi,		4, true),
-	HC(FLUSH_TLB,		hc_flush_tlb,		3),
-	HC(CLOCK_PAIRING,	hc_clock_pairing,	2),
-	HC(CRASH,		hc_crash,		2),
-	HC(SHUTDOWN,		hc_shutdown,		1),
-#undef HC
+	[AT(FEATURES)]		= { hc_features,	0, true },
+	[AT(DOORBELL)]		= { hc_doorbell,	2, true },
+	[AT(KICK)]		= { hc_kick,		1, true },
+	[AT(YIELD_TO)]		= { hc_yield_to,	1 },
+	[AT(SEND_IPI)]		= { hc_send_ipi,	4, true },
+	[AT(FLUSH_TLB)]		= { hc_flush_tlb,	3 },
+	[AT(CLOCK_PAIRING)]	= { hc_clock_pairing,	2 },
+	[AT(CRASH)]		= { hc_crash,		2 },
+	[AT(SHUTDOWN)]		= { hc_shutdown,	1 },
 };
 
 static const struct hypercall kvm_calls[] = {
-#define HC(nr, ...)	[KVM_HC_##nr] = { __VA_ARGS__ }
-	HC(KICK_CPU,		kvm_hc_kick,		2, true),
-	HC(CLOCK_PAIRING,	kvm_hc_clock_pairing,	2),
-	HC(SEND_IPI,		kvm_hc_send_ipi,	4, true),
-	HC(SCHED_YIELD,		kvm_hc_yield,		1),
-#undef HC
+	[KVM_HC_KICK_CPU]	= { kvm_hc_kick,	2, true },
+	[KVM_HC_CLOCK_PAIRING]	= { kvm_hc_clock_pairing, 2 },
+	[KVM_HC_SEND_IPI]	= { kvm_hc_send_ipi,	4, true },
+	[KVM_HC_SCHED_YIELD]	= { kvm_hc_yield,	1 },
 };
 
 static int hc_user(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
@@ -315,6 +321,7 @@ static const struct hypercall unknown = { hc_unknown, 0 };
 static const u8 posada_args[HC_ARGS] = {
 	POSADA_RDI, POSADA_RSI, POSADA_RDX, POSADA_R10, POSADA_R8, POSADA_R9,
 };
+
 static const u8 kvm_args[] = {
 	POSADA_RBX, POSADA_RCX, POSADA_RDX, POSADA_RSI,
 };

@@ -23,6 +23,8 @@ typedef __u64 u64;
 #define AMD_EBX		0x68747541U
 #define INTEL_EBX	0x756e6547U
 
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
 #define CHECK(cond)							\
 	do {								\
 		if (!(cond)) {						\
@@ -196,11 +198,11 @@ static bool test_hidden(void)
 	u32 i, sub;
 
 	for_each_vendor(v) {
-		for (i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+		for (i = 0; i < ARRAY_SIZE(hidden); i++)
 			CHECK(!(ask(hidden[i].leaf,
 				    hidden[i].subleaf)[hidden[i].reg] &
 				hidden[i].bits));
-		for (i = 0; i < sizeof(empty) / sizeof(empty[0]); i++)
+		for (i = 0; i < ARRAY_SIZE(empty); i++)
 			for (sub = 0; sub < 4; sub++)
 				CHECK((v && empty[i] >= 0x80000000) ||
 				      all_zero(empty[i], sub));
@@ -315,15 +317,14 @@ static bool test_more_refused(void)
 	u32 i, bit, bad, *reg;
 
 	for_each_vendor(v) {
-		for (i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+		for (i = 0; i < ARRAY_SIZE(features); i++) {
 			for (bit = 0; bit < 32; bit++) {
 				struct posada_cpuid_entry *e;
 
 				reset_want();
 				e = wanted(features[i].leaf,
 					   features[i].subleaf);
-				reg = (u32 *[]){ &e->eax, &e->ebx, &e->ecx,
-						 &e->edx }[features[i].reg];
+				reg = &e->eax + features[i].reg;
 				if (*reg >> bit & 1 ||
 				    features[i].answered >> bit & 1) {
 					*reg ^= 1U << bit;
@@ -410,7 +411,7 @@ static bool test_lookup(void)
 	u32 b, i, j, sub;
 
 	host(AMD_EBX, 0x5a5a5a5a);
-	for (b = 0; b < sizeof(bases) / sizeof(bases[0]); b++) {
+	for (b = 0; b < ARRAY_SIZE(bases); b++) {
 		for (i = 0; i < 64; i++) {
 			for (sub = 0; sub < 40; sub++) {
 				const struct posada_cpuid_entry *e, *model;
@@ -653,7 +654,7 @@ static const struct {
 
 int main(void)
 {
-	unsigned int i, failed = 0, count = sizeof(tests) / sizeof(tests[0]);
+	unsigned int i, failed = 0, count = ARRAY_SIZE(tests);
 
 	printf("KTAP version 1\n1..%u\n", count);
 	for (i = 0; i < count; i++) {
