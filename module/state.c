@@ -46,8 +46,7 @@ static bool posada_canonical(struct posada_vcpu *vcpu, u64 address)
 int posada_check_regs(struct posada_vcpu *vcpu, const struct posada_regs *r)
 {
 	if (r->rflags & ~(u64)POSADA_RFLAGS_VALID ||
-	    !(r->rflags & X86_EFLAGS_FIXED) ||
-	    !posada_canonical(vcpu, r->rip))
+	    !(r->rflags & X86_EFLAGS_FIXED) || !posada_canonical(vcpu, r->rip))
 		return -EINVAL;
 	return 0;
 }
@@ -75,8 +74,7 @@ static int posada_check_cs_tr(const struct posada_sregs *s)
 	u16 cs = s->seg[POSADA_CS].attr, tr = s->seg[POSADA_TR].attr;
 	u16 type = tr & POSADA_SEG_TYPE;
 
-	if ((s->efer & EFER_LMA) && (cs & POSADA_SEG_L) &&
-	    (cs & POSADA_SEG_DB))
+	if ((s->efer & EFER_LMA) && (cs & POSADA_SEG_L) && (cs & POSADA_SEG_DB))
 		return -EINVAL;
 	if ((s->cr0 & X86_CR0_PE) &&
 	    ((cs & POSADA_SEG_UNUSABLE) || !(cs & POSADA_SEG_S) ||
@@ -207,18 +205,19 @@ void posada_set_events(struct posada_vcpu *vcpu, const struct posada_events *e)
 void posada_get_events(struct posada_vcpu *vcpu, struct posada_events *e)
 {
 	*e = (struct posada_events){
-		.kind = vcpu->pending.kind, .vector = vcpu->pending.vector,
-		.has_error_code = vcpu->pending.has_error,
-		.error_code = vcpu->pending.error,
-		.payload = vcpu->pending.payload,
+		.kind = vcpu->pending.kind,
 		.nmi_pending = atomic_read(&vcpu->nmi_pending),
 		.nmi_masked = vcpu->ops->nmi_masked(vcpu),
 		.shadow = vcpu->shadow,
 		.extint_pending = vcpu->extint >= 0,
 		.extint_vector = max_t(s16, vcpu->extint, 0),
 	};
-	if (!e->kind)
-		e->vector = e->has_error_code = e->error_code = e->payload = 0;
+	if (e->kind) {
+		e->vector = vcpu->pending.vector;
+		e->has_error_code = vcpu->pending.has_error;
+		e->error_code = vcpu->pending.error;
+		e->payload = vcpu->pending.payload;
+	}
 }
 
 /* ---- records: one row a type ---- */
@@ -275,9 +274,8 @@ static int posada_check_xsave(void *object, struct posada_rec *rec)
 	const struct posada_rec_xsave *x = rec->data;
 	const struct xregs_state *area = (const void *)(x + 1);
 
-	if (rec->bytes < sizeof(*x) + POSADA_XSAVE_MIN || x->pad)
-		return -EINVAL;
-	if (!posada_xcr0_valid(x->xcr0, ~0ULL))
+	if (rec->bytes < sizeof(*x) + POSADA_XSAVE_MIN || x->pad ||
+	    !posada_xcr0_valid(x->xcr0, ~0ULL))
 		return -EINVAL;
 	if (area->header.xcomp_bv || area->i387.mxcsr & ~POSADA_MXCSR_VALID ||
 	    memchr_inv(area->header.reserved, 0, sizeof(area->header.reserved)))
@@ -696,7 +694,8 @@ static int posada_stream_cut(const struct posada_rec_row *rows, int nr,
 		/* The padding after the last record may be left out. */
 		at += min(ALIGN(head->bytes, 8), args->bytes - at);
 	}
-	args->bad_type = args->bad_offset = 0;
+	args->bad_type = 0;
+	args->bad_offset = 0;
 	return 0;
 }
 
@@ -776,7 +775,10 @@ static int posada_stream_write(const struct posada_rec_row *rows, int nr,
 static int posada_stream(const struct posada_rec_row *rows, int nr,
 			 void *object, struct posada_state *args)
 {
-	args->used = args->bad_type = args->bad_offset = args->bad_index = 0;
+	args->used = 0;
+	args->bad_type = 0;
+	args->bad_offset = 0;
+	args->bad_index = 0;
 	if (args->flags & POSADA_STATE_WRITE)
 		return posada_stream_write(rows, nr, object, args);
 	if (args->flags & POSADA_STATE_DRY_RUN)

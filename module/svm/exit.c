@@ -23,7 +23,7 @@ struct svm_row {
 	u8 vector;
 };
 
-static_assert(POSADA_INSN_WRMSR == POSADA_INSN_RDMSR + 1);
+static_assert(POSADA_INSN_WRMSR - POSADA_INSN_RDMSR == 1);
 
 #define SVM_NR_PLAIN	0xa4
 #define SVM_KIND(k)	{ .kind = (k) }

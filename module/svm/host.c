@@ -45,7 +45,9 @@ static void svm_free_maps(void)
 	free_pages((unsigned long)svm_iopm, SVM_IOPM_ORDER);
 	free_pages((unsigned long)svm_msrpm, SVM_MSRPM_ORDER);
 	free_pages((unsigned long)svm_msrpm_spec, SVM_MSRPM_ORDER);
-	svm_iopm = svm_msrpm = svm_msrpm_spec = NULL;
+	svm_iopm = NULL;
+	svm_msrpm = NULL;
+	svm_msrpm_spec = NULL;
 }
 
 static __must_check int svm_alloc_maps(void)

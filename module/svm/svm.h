@@ -69,7 +69,6 @@ DECLARE_STATIC_KEY_FALSE(svm_polite);	/* kvm.ko is loaded */
 #define SVM_DR7_ARMED		0xff		/* L0-3, G0-3 */
 #define SVM_DR7_GD		BIT_ULL(13)
 
-
 /* Clean bits: AMD APM volume 2, "VMCB State Caching". */
 #define SVM_CLEAN_INTERCEPTS	BIT(0)
 #define SVM_CLEAN_PERM		BIT(1)
