@@ -62,8 +62,10 @@ struct posada_mmu {
 	unsigned long active_start, active_end; /* M: the hva they cover */
 };
 
-/* A vCPU's stock of zeroed table pages: filled in task context, so that a
- * fault never allocates under mmu_lock. */
+/*
+ * A vCPU's stock of zeroed table pages: filled in task context, so that a
+ * fault never allocates under mmu_lock.
+ */
 #define POSADA_TABLE_CACHE	6
 struct posada_table_cache {
 	int nr;
@@ -134,8 +136,10 @@ enum {
 enum { POSADA_OUTSIDE, POSADA_IN_GUEST };
 
 /* How the next POSADA_RUN completes the last exit to userspace. */
-enum { POSADA_DONE, POSADA_DONE_IN, POSADA_DONE_RDMSR, POSADA_DONE_WRMSR,
-       POSADA_DONE_HYPERCALL };
+enum {
+	POSADA_DONE, POSADA_DONE_IN, POSADA_DONE_RDMSR, POSADA_DONE_WRMSR,
+	POSADA_DONE_HYPERCALL
+};
 
 /* MSRs that only the core keeps. */
 struct posada_msrs {
@@ -245,15 +249,29 @@ struct posada_vm {
 static inline struct posada_vcpu *posada_vcpu_by_id(struct posada_vm *vm,
 						    u32 id)
 {
+	if (id >= POSADA_MAX_VCPUS)
+		return NULL;
+	id = array_index_nospec(id, POSADA_MAX_VCPUS);
 	/* Pairs with the release in vcpu creation. */
-	return id < POSADA_MAX_VCPUS ?
-		smp_load_acquire(&vm->vcpus[array_index_nospec(id,
-						POSADA_MAX_VCPUS)]) : NULL;
+	return smp_load_acquire(&vm->vcpus[id]);
+}
+
+/* The first id from @id on that is a vCPU's, *@vcpu; or POSADA_MAX_VCPUS. */
+static inline u32 posada_vcpu_from(struct posada_vm *vm, u32 id,
+				   struct posada_vcpu **vcpu)
+{
+	for (; id < POSADA_MAX_VCPUS; id++) {
+		*vcpu = posada_vcpu_by_id(vm, id);
+		if (*vcpu)
+			break;
+	}
+	return id;
 }
 
 #define posada_for_each_vcpu(i, vcpu, vm)			\
-	for ((i) = 0; (i) < POSADA_MAX_VCPUS; (i)++)		\
-		if (!((vcpu) = posada_vcpu_by_id((vm), (i)))) { } else
+	for ((i) = posada_vcpu_from((vm), 0, &(vcpu));		\
+	     (i) < POSADA_MAX_VCPUS;				\
+	     (i) = posada_vcpu_from((vm), (i) + 1, &(vcpu)))
 
 /* ---- request.c ---- */
 
@@ -289,8 +307,10 @@ void posada_kill_all(u32 reason);
 int posada_vms_add(struct posada_vm *vm);
 void posada_vms_del(struct posada_vm *vm);
 
-/* exits.c: queue exception @vector for the next entry, merging it with one
- * whose delivery was cut short (#DF, shutdown). Task, C. */
+/*
+ * exits.c: queue exception @vector for the next entry, merging it with one
+ * whose delivery was cut short (#DF, shutdown). Task, C.
+ */
 void posada_raise(struct posada_vcpu *vcpu, u8 vector, bool has_error,
 		  u32 error, u64 payload);
 #define posada_raise_gp(vcpu)	posada_raise(vcpu, 13 /* #GP */, true, 0, 0)
@@ -307,15 +327,20 @@ struct posada_memslot *posada_slot_of(struct posada_vm *vm, u64 gfn);
 /* Width of a gpa on this host with this backend, in bits. */
 unsigned int posada_phys_bits(const struct posada_backend *ops);
 
-/* ---- guestmem.c: the one door to guest memory, with the one range check.
+/* ---- guestmem.c: the one door to guest memory, with the one range check ---- */
+
+/*
  * Task context in the VM's mm; takes vm->srcu itself. -EFAULT: not all of it
- * is in slots that allow it, or the host cannot serve it. Marks dirty pages. */
+ * is in slots that allow it, or the host cannot serve it. Marks dirty pages.
+ */
 int __must_check posada_gpa_read(struct posada_vm *vm, u64 gpa, void *buf,
 				 size_t bytes);
 int __must_check posada_gpa_write(struct posada_vm *vm, u64 gpa,
 				  const void *buf, size_t bytes);
-/* The user address of @gpa, or 0; valid while the slot is (under srcu).
- * @write: the slot must be writable. */
+/*
+ * The user address of @gpa, or 0; valid while the slot is (under srcu).
+ * @write: the slot must be writable.
+ */
 unsigned long posada_gpa_to_hva(struct posada_vm *vm, u64 gpa, bool write);
 /* Log a write to @gfn that has just been made. Any context but NMI. */
 void posada_mark_dirty(struct posada_vm *vm, u64 gfn);
@@ -332,8 +357,10 @@ int posada_fetch(struct posada_vcpu *vcpu, u8 *buf);
 int posada_insn_length(struct posada_vcpu *vcpu, enum posada_insn insn);
 /* The same, without faults and walks; 0: not known. Any context. */
 int posada_insn_length_cached(struct posada_vcpu *vcpu, enum posada_insn insn);
-/* Translate as posada_walk(); 0, -EFAULT with the #PF's error code (also if a
- * table is not in memory), -EINVAL. @page_bytes may be NULL. */
+/*
+ * Translate as posada_walk(); 0, -EFAULT with the #PF's error code (also if a
+ * table is not in memory), -EINVAL. @page_bytes may be NULL.
+ */
 int posada_gva_to_gpa(struct posada_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 		      u64 *page_bytes, u32 *error_code);
 
@@ -396,8 +423,10 @@ static inline u8 posada_apic_get_cr8(struct posada_vcpu *vcpu)
 }
 
 void posada_apic_set_cr8(struct posada_vcpu *vcpu, u8 cr8);
-/* Records. C. check: 0, -EINVAL, or -EOPNOTSUPP: another APIC version. Load
- * after the TSC, which a deadline is measured by. */
+/*
+ * Records. C. check: 0, -EINVAL, or -EOPNOTSUPP: another APIC version. Load
+ * after the TSC, which a deadline is measured by.
+ */
 void posada_apic_save(struct posada_vcpu *vcpu, struct posada_rec_apic *rec);
 int posada_apic_check(struct posada_vcpu *vcpu,
 		      const struct posada_rec_apic *rec);
@@ -476,8 +505,10 @@ u32 posada_cpuid_virt_bits(struct posada_vm *vm);
 /* ---- msr.c ---- */
 /* Who asks. The host (state records) may set read-only ones in reason. */
 enum posada_msr_by { POSADA_BY_GUEST, POSADA_BY_HOST };
-/* 1: done; -ENOENT: unknown; -EINVAL: #GP; 0 (write): leave for userspace,
- * the run page is filled (APIC EOI). C. */
+/*
+ * 1: done; -ENOENT: unknown; -EINVAL: #GP; 0 (write): leave for userspace,
+ * the run page is filled (APIC EOI). C.
+ */
 int posada_msr_read(struct posada_vcpu *vcpu, u32 index, u64 *value,
 		    enum posada_msr_by by);
 int posada_msr_write(struct posada_vcpu *vcpu, u32 index, u64 value,

@@ -127,9 +127,9 @@ struct posada_slot {
 #define POSADA_SLOT_DIRTY_LOG	(1U << 1) /* log guest writes by page */
 
 /*
- * POSADA_DIRTY_LOG (struct posada_dirty_log): copy the dirty bits of @pages
- * pages from @first of slot @slot to @bitmap (bit 0 of byte 0 is @first),
- * rounded up to 8 bytes, and with POSADA_DIRTY_CLEAR clear them and arm the
+ * POSADA_DIRTY_LOG (struct posada_dirty_log): copy the dirty bits of slot
+ * @slot, @pages of them from page @first on, to @bitmap (bit 0 of byte 0 is
+ * @first), rounded up to 8 bytes; POSADA_DIRTY_CLEAR: clear them and arm the
  * pages again, atomically per 64 pages.
  * -ENOENT: no such slot. -ENODATA: the slot has no dirty log.
  * -EINVAL: @first or @pages not a multiple of 64 (the last chunk of the slot
@@ -613,14 +613,14 @@ struct posada_exit_killed {
 
 enum posada_kill {
 	POSADA_KILL_NONE	= 0,
-	POSADA_KILL_BAD_STATE	= 1,	/* CPU refused the guest state; info[0]
-					 * the hardware's code */
+	/* The CPU refused the guest state; info[0] the hardware's code. */
+	POSADA_KILL_BAD_STATE	= 1,
 	POSADA_KILL_BAD_EXIT	= 2,	/* unknown exit; info[0] its code */
-	POSADA_KILL_NO_FETCH	= 3,	/* insn at RIP unreadable or not what
-					 * exited; info[0] RIP */
+	/* The insn at RIP: unreadable or not what exited; info[0] RIP. */
+	POSADA_KILL_NO_FETCH	= 3,
 	POSADA_KILL_NO_MEMORY	= 4,	/* host out of memory in a fault */
-	POSADA_KILL_DELIVERY	= 5,	/* event delivery through memory that
-					 * only userspace serves; info[0] gpa */
+	/* Delivery through memory that only userspace serves; info[0] gpa. */
+	POSADA_KILL_DELIVERY	= 5,
 	POSADA_KILL_MACHINE	= 6,	/* machine check while in the guest */
 	POSADA_KILL_HOST	= 7,	/* the host goes down */
 	POSADA_NR_KILLS
