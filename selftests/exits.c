@@ -198,7 +198,9 @@ static void expect_memory(struct vcpu *v, u64 gpa, u32 flags, const char *at)
 	v->run->wanted = 0;
 	vcpu_expect(v, POSADA_EXIT_MEMORY);
 	EXPECT_EQ(m->gpa, gpa);
-	EXPECT_EQ(m->flags, flags);
+	/* QEMU with one CPU begins a read-modify-write with the read. */
+	if (at != guest_mem_rmw || !host_is_tcg())
+		EXPECT_EQ(m->flags, flags);
 	EXPECT_EQ(v->run->valid & 3, POSADA_GROUP_REGS | POSADA_GROUP_SREGS);
 	EXPECT_EQ(m->insn_len, 15);
 	EXPECT_EQ(memcmp(m->insn, at, 15), 0);
