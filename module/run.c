@@ -39,6 +39,7 @@ void posada_run_init(const struct posada_backend *ops)
 
 static int posada_report_kill(struct posada_vcpu *vcpu)
 {
+	/* Pairs with the release in posada_kill_vm(). */
 	smp_load_acquire(&vcpu->vm->killed);
 	vcpu->run->exit = POSADA_EXIT_KILLED;
 	vcpu->run->killed = vcpu->vm->killing;

@@ -193,7 +193,9 @@ static int posada_vcpu_translate(void *object, void *args)
 	struct posada_translate *t = args;
 	int r;
 
-	t->gpa = t->page_bytes = t->error_code = t->pad = 0;
+	t->gpa = 0;
+	t->page_bytes = 0;
+	t->error_code = 0;
 	r = posada_gva_to_gpa(vcpu, t->gva, t->flags, &t->gpa, &t->page_bytes,
 			      &t->error_code);
 	return r == -EFAULT ? -ENXIO : r;

@@ -129,17 +129,24 @@ static const struct vmcb_seg svm_reset_data = {
 /* Both reset these: APM volume 2, "Processor Initialization State". */
 static void svm_reset_sregs(struct vmcb_save_area *s)
 {
-	s->es = s->ss = s->ds = s->fs = s->gs = svm_reset_data;
+	s->es = svm_reset_data;
+	s->ss = svm_reset_data;
+	s->ds = svm_reset_data;
+	s->fs = svm_reset_data;
+	s->gs = svm_reset_data;
 	s->cs = (struct vmcb_seg){ .selector = 0xf000, .base = 0xffff0000,
 		.attrib = POSADA_SEG_P | POSADA_SEG_S | 0xb, .limit = 0xffff };
-	s->gdtr = s->idtr = (struct vmcb_seg){ .limit = 0xffff };
+	s->gdtr = (struct vmcb_seg){ .limit = 0xffff };
+	s->idtr = s->gdtr;
 	s->ldtr = (struct vmcb_seg){ .attrib = POSADA_SEG_P | 2,
 				     .limit = 0xffff };
 	s->tr = (struct vmcb_seg){ .attrib = POSADA_SEG_P | 0xb,
 				   .limit = 0xffff };
 	s->cpl = 0;
 	s->cr0 = X86_CR0_NW | X86_CR0_CD | X86_CR0_ET;
-	s->cr2 = s->cr3 = s->cr4 = 0;
+	s->cr2 = 0;
+	s->cr3 = 0;
+	s->cr4 = 0;
 	s->efer = EFER_SVME;
 	s->dr6 = DR6_RESERVED;
 	s->dr7 = POSADA_DR7_FIXED;
@@ -156,7 +163,9 @@ static void svm_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 	}
 	svm_reset_sregs(s);
 	memset(svm->dr, 0, sizeof(svm->dr));
-	svm->nmi_masked = svm->iret_pending = svm->nmi_step = false;
+	svm->nmi_masked = false;
+	svm->iret_pending = false;
+	svm->nmi_step = false;
 	svm->dr7_kept = false;
 	svm_update_debug(vcpu);
 	svm_intercept(svm, INTERCEPT_IRET, false);
