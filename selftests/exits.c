@@ -87,6 +87,7 @@ TEST(port_in)
 /* -EINTR between the exit and its completion loses nothing. */
 TEST(port_in_then_interrupted)
 {
+	static const u32 data[] = { 0xa5, 0xbeef, 0xcafebabe, 0x44, 0x3344 };
 	struct vm *vm = vm_new(1);
 	struct vcpu *v = vm->vcpu[0];
 	u32 i;
@@ -94,7 +95,7 @@ TEST(port_in_then_interrupted)
 	vcpu_start(v, guest_in, 0);
 	for (i = 0; i < 5; i++) {
 		vcpu_expect(v, POSADA_EXIT_PORT);
-		v->run->port.data = (const u32[]){ 0xa5, 0xbeef, 0xcafebabe, 0x44, 0x3344 }[i];
+		v->run->port.data = data[i];
 		v->run->request = POSADA_RUN_EXIT_NOW;
 		EXPECT_EQ(vcpu_run(v), -EINTR);
 		EXPECT_EQ(vcpu_run(v), -EINTR);

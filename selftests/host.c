@@ -317,13 +317,14 @@ static bool kvm_new(struct kvm *k)
 
 static void kvm_step(struct kvm *k)
 {
-	u16 value;
+	u16 value, next = k->count + 1;
 
 	while (ioctl(k->vcpu, KVM_RUN, 0) < 0)
 		ASSERT_EQ(errno, EINTR);
 	ASSERT_EQ(k->run->exit_reason, KVM_EXIT_IO);
 	value = *(u16 *)((u8 *)k->run + k->run->io.data_offset);
-	ASSERT_EQ(value, (u16)++k->count);
+	ASSERT_EQ(value, next);
+	k->count++;
 }
 
 static void kvm_free(struct kvm *k)

@@ -19,7 +19,7 @@ static int copy_segment(struct dl_phdr_info *info, size_t size, void *data)
 	if (info->dlpi_addr)	/* the vDSO */
 		return 0;
 	for (i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+		const Elf64_Phdr *p = &info->dlpi_phdr[i];
 
 		if (p->p_type != PT_LOAD || p->p_vaddr + p->p_memsz > m->bytes)
 			continue;
