@@ -377,7 +377,8 @@ static void posada_pick_event(struct posada_vcpu *vcpu)
 			windows |= POSADA_WINDOW_IRQ |
 				   POSADA_WINDOW_PRIO(vector >> 4);
 	}
-	if (unlikely(windows != vcpu->windows)) {
+	/* With a shadow, tell the backend anew where it is. */
+	if (unlikely(windows != vcpu->windows || (windows && vcpu->shadow))) {
 		vcpu->windows = windows;
 		vcpu->ops->window(vcpu, windows);
 	}

@@ -338,6 +338,69 @@ TEST_SLOW(kick_race, 60)
 	pthread_join(k, NULL);
 }
 
+/* ---- STI, HLT, kicked in between: the interrupt that waits comes at the HLT ---- */
+
+#define SHADOWS	8000
+
+extern const char shadow_hlt[];
+static u32 shadow_early, shadow_taken;
+
+static void on_shadow(struct g_frame *f)
+{
+	ADD(shadow_taken, 1);
+	/* Taken in STI's shadow: the HLT would never end. */
+	if (f->rip == (u64)shadow_hlt) {
+		ADD(shadow_early, 1);
+		f->rip++;
+	}
+	g_eoi();
+}
+
+static void guest_shadow(void)
+{
+	u32 i;
+
+	g_apic_on();
+	g_handlers[0x40] = on_shadow;
+	for (i = 0; i < SHADOWS; i++) {
+		g_apic_write(APIC_SELF_IPI, 0x40);
+		asm volatile("sti; shadow_hlt: hlt; cli" : : : "memory");
+	}
+	g_done(0);
+}
+
+static void *kick_on(void *arg)
+{
+	struct vcpu *v = arg;
+
+	while (!READ(v->result)) {
+		px(v->fd, POSADA_KICK, NULL);
+		sched_yield();
+	}
+	return NULL;
+}
+
+TEST_SLOW(shadow_kicked, 60)
+{
+	struct vm *vm = vm_new(1);
+	struct vcpu *v = vm->vcpu[0];
+	pthread_t thread;
+	u32 exit;
+
+	vcpu_start(v, guest_shadow, 0);
+	v->result = 0;
+	pthread_create(&thread, NULL, kick_on, v);
+	do {
+		exit = vcpu_exit(v);
+	} while (exit == POSADA_EXIT_KICK);
+	EXPECT_EQ(exit, POSADA_EXIT_PORT);
+	v->result = 1;
+	pthread_join(thread, NULL);
+	EXPECT_EQ(G(vm, shadow_taken), SHADOWS);
+	EXPECT_EQ(G(vm, shadow_early), 0);
+	vm_free(vm);
+}
+
 /* ---- ioctls against a running vCPU ---- */
 
 static void guest_busy(u64 at)

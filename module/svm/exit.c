@@ -36,7 +36,6 @@ static const struct svm_row svm_rows[SVM_NR_PLAIN] = {
 	[SVM_EXIT_NMI]		= SVM_KIND(POSADA_X_HOST_IRQ),
 	[SVM_EXIT_SMI]		= SVM_KIND(POSADA_X_HOST_IRQ),
 	[SVM_EXIT_INIT]		= SVM_KIND(POSADA_X_HOST_IRQ),
-	[SVM_EXIT_VINTR]	= SVM_KIND(POSADA_X_WINDOW),
 	[SVM_EXIT_MSR]		= SVM_KIND(POSADA_X_MSR),
 	[SVM_EXIT_CPUID]	= SVM_INSN(POSADA_X_CPUID, POSADA_INSN_CPUID),
 	[SVM_EXIT_HLT]		= SVM_INSN(POSADA_X_HALT, POSADA_INSN_HLT),
@@ -161,13 +160,58 @@ static bool svm_nmi_step_done(struct posada_vcpu *vcpu)
 	return !(svm->step_flags & X86_EFLAGS_TF);
 }
 
+/*
+ * The window for interrupts is open. Where it was asked for with a shadow, the
+ * instruction there was executed first - but by QEMU, whose VMRUN forgets the
+ * shadow that an exit saved: between STI and HLT the interrupt would come
+ * early, and the HLT never end. Step over that instruction instead.
+ */
+static void svm_decode_vintr(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	vcpu->exit.kind = POSADA_X_WINDOW;
+	if (unlikely(vcpu->regs.rip == svm->shadow_rip)) {
+		svm->shadow_step = SVM_SHADOW_LOST;
+		vcpu->shadow = POSADA_SHADOW_STI;
+	}
+}
+
+/* An exit ends the step, done or not. What was asked for meanwhile is due. */
+static void svm_shadow_step_end(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->shadow_step = SVM_SHADOW_KEPT;
+	if (!(svm->step_flags & X86_EFLAGS_TF))
+		vcpu->regs.rflags &= ~X86_EFLAGS_TF;
+	if (vcpu->regs.rip == svm->shadow_rip)
+		vcpu->shadow = POSADA_SHADOW_STI;
+	svm_irq_window(svm, vcpu->windows);
+}
+
+static bool svm_shadow_step_done(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (svm->shadow_step != SVM_SHADOW_STEP)
+		return false;
+	svm_shadow_step_end(vcpu);
+	if ((svm->step_flags & X86_EFLAGS_TF) ||
+	    (vcpu->debug.flags & POSADA_DEBUG_STEP))
+		return false;
+	svm->vmcb->save.dr6 &= ~(u64)DR_STEP;
+	svm->vmcb->control.clean &= ~SVM_CLEAN_DR;
+	return true;
+}
+
 static void svm_decode_exception(struct posada_vcpu *vcpu, u32 vector)
 {
 	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
 	struct posada_exit *x = &vcpu->exit;
 
 	if (vector == X86_TRAP_DB) {
-		if (svm_nmi_step_done(vcpu)) {
+		if (svm_nmi_step_done(vcpu) || svm_shadow_step_done(vcpu)) {
 			x->kind = POSADA_X_WINDOW;
 			return;
 		}
@@ -214,6 +258,9 @@ static void svm_decode_special(struct posada_vcpu *vcpu, u32 code)
 	case SVM_EXIT_IOIO:
 		x->kind = POSADA_X_PORT;
 		svm_decode_port(vcpu);
+		break;
+	case SVM_EXIT_VINTR:
+		svm_decode_vintr(vcpu);
 		break;
 	case SVM_EXIT_IRET:
 		/* Not yet, but ask anew: now is the time for the step. */
@@ -264,6 +311,18 @@ static noinline void svm_decode_rest(struct posada_vcpu *vcpu,
 	}
 }
 
+/* Something is under way that takes more than one exit. */
+static noinline void svm_watch(struct posada_vcpu *vcpu, u32 code)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (svm->iret_pending)
+		svm_iret_progress(vcpu);
+	if (svm->shadow_step == SVM_SHADOW_STEP &&
+	    code != SVM_EXIT_EXCP_BASE + X86_TRAP_DB)
+		svm_shadow_step_end(vcpu);
+}
+
 void svm_decode(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -273,8 +332,8 @@ void svm_decode(struct posada_vcpu *vcpu)
 	const struct svm_row *row;
 
 	x->interrupted.kind = POSADA_EVENT_NONE;
-	if (unlikely(svm->iret_pending))
-		svm_iret_progress(vcpu);
+	if (unlikely(svm->iret_pending | svm->shadow_step))
+		svm_watch(vcpu, code);
 	if (unlikely(c->exit_int_info & SVM_EXITINTINFO_VALID))
 		svm_interrupted(vcpu);
 	if (svm->injected.kind) {

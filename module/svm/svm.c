@@ -166,6 +166,7 @@ static void svm_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 	svm->nmi_masked = false;
 	svm->iret_pending = false;
 	svm->nmi_step = false;
+	svm->shadow_step = SVM_SHADOW_KEPT;
 	svm->dr7_kept = false;
 	svm_update_debug(vcpu);
 	svm_intercept(svm, INTERCEPT_IRET, false);
@@ -444,13 +445,9 @@ static void svm_inject(struct posada_vcpu *vcpu, const struct posada_event *ev)
 	}
 }
 
-/*
- * An interrupt window is a virtual interrupt that only makes an exit. An NMI
- * window is the end of the IRET: stepped over, once the IRET was seen.
- */
-void svm_window(struct posada_vcpu *vcpu, u32 windows)
+/* An interrupt window is a virtual interrupt that only makes an exit. */
+void svm_irq_window(struct svm_vcpu *svm, u32 windows)
 {
-	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control_area *c = &svm->vmcb->control;
 
 	c->int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
@@ -463,6 +460,40 @@ void svm_window(struct posada_vcpu *vcpu, u32 windows)
 	c->int_vector = 0;
 	c->clean &= ~SVM_CLEAN_INTR;
 	svm_intercept(svm, INTERCEPT_VINTR, windows & POSADA_WINDOW_IRQ);
+}
+
+/* Note where an interrupt waits for the end of a shadow. Step, if need be. */
+static bool svm_shadow_window(struct posada_vcpu *vcpu, u32 windows)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	bool waits = (windows & POSADA_WINDOW_IRQ) && vcpu->shadow;
+
+	if (svm->shadow_step == SVM_SHADOW_LOST && waits &&
+	    vcpu->regs.rip == svm->shadow_rip) {
+		svm->shadow_step = SVM_SHADOW_STEP;
+		svm->step_flags = vcpu->regs.rflags;
+		vcpu->regs.rflags |= X86_EFLAGS_TF;
+		return true;
+	}
+	if (windows)
+		svm->shadow_step = SVM_SHADOW_KEPT;
+	if (waits)
+		svm->shadow_rip = vcpu->regs.rip;
+	return false;
+}
+
+/*
+ * An NMI window is the end of the IRET: stepped over, once the IRET was seen.
+ */
+void svm_window(struct posada_vcpu *vcpu, u32 windows)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (unlikely(svm_shadow_window(vcpu, windows))) {
+		svm_irq_window(svm, 0);
+		return;
+	}
+	svm_irq_window(svm, windows);
 	if ((windows & POSADA_WINDOW_NMI) && !svm->nmi_step &&
 	    (svm->iret_pending || !svm->nmi_masked)) {
 		svm->nmi_step = true;

@@ -33,6 +33,9 @@ struct svm_switch {
 
 struct svm_cpu;
 
+/* See svm_decode_vintr(). */
+enum { SVM_SHADOW_KEPT, SVM_SHADOW_LOST, SVM_SHADOW_STEP };
+
 struct svm_vcpu {
 	struct svm_switch sw;
 	struct vmcb *vmcb;
@@ -42,7 +45,9 @@ struct svm_vcpu {
 	bool nmi_masked;	/* since an NMI went in, until IRET is done */
 	bool iret_pending;	/* IRET was seen at iret_rip, not yet done */
 	bool nmi_step;		/* stepping over it; step_flags: guest's TF */
+	u8 shadow_step;		/* SVM_SHADOW_*: past an STI's shadow */
 	u64 iret_rip;
+	u64 shadow_rip;		/* an interrupt waits behind the shadow there */
 	u64 step_flags;
 	bool dr_loaded;		/* the guest uses DR0-3: not intercepted */
 	bool dr_armed;		/* they are in the CPU */
@@ -134,6 +139,7 @@ void svm_cpu_down(void);
 void svm_decode(struct posada_vcpu *vcpu);
 
 /* svm.c */
+void svm_irq_window(struct svm_vcpu *svm, u32 windows);
 void svm_window(struct posada_vcpu *vcpu, u32 windows);
 void svm_load_dregs(struct posada_vcpu *vcpu);
 void svm_flush_tlb(struct posada_vcpu *vcpu);
