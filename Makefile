@@ -89,8 +89,10 @@ selftests: userspace guest
 unit:
 	$(call part,selftests/unit,unit,check)
 
-$(BUILD)/guest.cpio: $(LAB)/guest-initrd $(LAB)/init.guest $(LAB)/lab.py
-	@$(LAB)/guest-initrd $@
+GUEST_MODULES := virtio_pci virtio_mmio virtio_blk virtio_net virtio_console virtio_rng \
+	virtio_balloon virtiofs vmw_vsock_virtio_transport
+$(BUILD)/guest.cpio: $(LAB)/guest-initrd $(LAB)/init.guest $(LAB)/lab.py Makefile
+	@$(LAB)/guest-initrd $(GUEST_MODULES:%=--module %) $@
 
 # With stress-ng and the libraries it needs; a big one, so a file of its own.
 $(BUILD)/guest-stress.cpio: $(LAB)/guest-initrd $(LAB)/init.guest $(LAB)/lab.py

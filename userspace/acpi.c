@@ -2,8 +2,10 @@
 /*
  * ACPI tables of a hardware-reduced platform (ACPI 6.5, chapter 5):
  *
- *	RSDP -> XSDT, RSDT -> FADT -> DSDT: two serial ports, CPUs, S5
+ *	RSDP -> XSDT, RSDT -> FADT -> DSDT: two serial ports, CPUs, S5,
+ *	                              a PCI bus or virtio-mmio devices
  *	                   -> MADT: local APICs, one I/O APIC
+ *	                   -> MCFG: PCI configuration space, if there is PCI
  *
  * They lie where a BIOS has them, from 0xe0000 on, the RSDP first.
  */
@@ -14,6 +16,8 @@
 #include "aml.h"
 #include "ioapic.h"
 #include "machine.h"
+#include "pci.h"
+#include "virtio_transport.h"
 
 #define TABLE_ALIGN	16
 #define OEM_ID		"POSADA"
@@ -124,6 +128,17 @@ struct madt_nmi {
 	uint8_t lint;
 } __attribute__((packed));
 
+struct acpi_mcfg {
+	struct acpi_header h;
+	uint64_t reserved;
+	uint64_t base;
+	uint16_t segment;
+	uint8_t first_bus;
+	uint8_t last_bus;
+	uint32_t reserved2;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct acpi_mcfg) == 60, "MCFG");
 _Static_assert(sizeof(struct acpi_header) == 36, "ACPI table header");
 _Static_assert(sizeof(struct acpi_rsdp) == 36, "RSDP");
 _Static_assert(sizeof(struct acpi_fadt) == 276, "FADT");
@@ -230,11 +245,70 @@ static void add_s5(struct aml *a)
 	aml_close(a, package);
 }
 
+/* Linux takes configuration space for real only if a motherboard resource
+ * says that nothing else is there.
+ */
+static void add_pci(struct aml *a)
+{
+	size_t device = aml_device(a, "PCI0"), crs;
+
+	aml_name(a, "_HID");
+	aml_eisa_id(a, "PNP0A08");
+	aml_name(a, "_CID");
+	aml_eisa_id(a, "PNP0A03");
+	aml_name(a, "_SEG");
+	aml_integer(a, 0);
+	aml_name(a, "_BBN");
+	aml_integer(a, 0);
+	aml_name(a, "_UID");
+	aml_integer(a, 0);
+	aml_name(a, "_CRS");
+	crs = aml_buffer(a);
+	aml_bus_window(a, 0, PCI_LAST_BUS);
+	aml_port_window(a, PCI_PORT_BASE, PCI_PORT_BYTES);
+	aml_memory_window(a, PCI_MMIO_BASE, PCI_MMIO_BYTES);
+	aml_end_tag(a);
+	aml_close(a, crs);
+	aml_close(a, device);
+
+	device = aml_device(a, "ECAM");
+	aml_name(a, "_HID");
+	aml_eisa_id(a, "PNP0C02");
+	aml_name(a, "_CRS");
+	crs = aml_buffer(a);
+	aml_memory32(a, PCI_ECAM_BASE, PCI_ECAM_BYTES);
+	aml_end_tag(a);
+	aml_close(a, crs);
+	aml_close(a, device);
+}
+
+static void add_virtio_mmio(struct aml *a, unsigned int index)
+{
+	size_t device, crs;
+	char name[16];
+
+	snprintf(name, sizeof(name), "V%03X", index);
+	device = aml_device(a, name);
+	aml_name(a, "_HID");
+	aml_string(a, "LNRO0005");
+	aml_name(a, "_UID");
+	aml_integer(a, index);
+	aml_name(a, "_CRS");
+	crs = aml_buffer(a);
+	aml_memory32(a, (uint32_t)VIRTIO_MMIO_BASE + index * VIRTIO_MMIO_BYTES,
+		     VIRTIO_MMIO_BYTES);
+	aml_irq_level(a, VIRTIO_MMIO_FIRST_PIN + index);
+	aml_end_tag(a);
+	aml_close(a, crs);
+	aml_close(a, device);
+}
+
 static uint64_t build_dsdt(struct layout *l)
 {
 	struct acpi_header empty = { 0 };
 	struct aml body = { 0 };
 	size_t scope, bytes;
+	unsigned int i;
 	uint64_t at;
 	uint8_t *table;
 
@@ -243,6 +317,10 @@ static uint64_t build_dsdt(struct layout *l)
 	add_cpus(&body, l->m->nr_cpus);
 	add_serial(&body, "COM1", 1, COM1_PORT, COM1_PIN);
 	add_serial(&body, "COM2", 2, COM2_PORT, COM2_PIN);
+	if (l->m->has_pci)
+		add_pci(&body);
+	for (i = 0; i < l->m->nr_mmio; i++)
+		add_virtio_mmio(&body, i);
 	aml_close(&body, scope);
 
 	bytes = sizeof(empty) + body.bytes;
@@ -313,29 +391,46 @@ static uint64_t build_madt(struct layout *l)
 		      sizeof(t) - (POSADA_MAX_VCPUS - n) * sizeof(t.cpu[0]));
 }
 
+static uint64_t build_mcfg(struct layout *l)
+{
+	struct acpi_mcfg t = {
+		.base = PCI_ECAM_BASE, .last_bus = PCI_ECAM_LAST_BUS,
+	};
+
+	return finish(l, &t.h, "MCFG", 1, sizeof(t));
+}
+
 /* ---- the roots ---- */
 
-static uint64_t build_xsdt(struct layout *l, const uint64_t *tables)
+#define MAX_TABLES	3
+
+static uint64_t build_xsdt(struct layout *l, const uint64_t *tables,
+			   unsigned int count)
 {
 	struct {
 		struct acpi_header h;
-		uint64_t table[2];
-	} __attribute__((packed)) t = { .table = { tables[0], tables[1] } };
+		uint64_t table[MAX_TABLES];
+	} __attribute__((packed)) t = { 0 };
 
-	return finish(l, &t.h, "XSDT", 1, sizeof(t));
+	memcpy(t.table, tables, count * sizeof(t.table[0]));
+	return finish(l, &t.h, "XSDT", 1,
+		      sizeof(t.h) + count * sizeof(t.table[0]));
 }
 
 /* For guests that know ACPI 1.0 only. */
-static uint64_t build_rsdt(struct layout *l, const uint64_t *tables)
+static uint64_t build_rsdt(struct layout *l, const uint64_t *tables,
+			   unsigned int count)
 {
 	struct {
 		struct acpi_header h;
-		uint32_t table[2];
-	} __attribute__((packed)) t = {
-		.table = { (uint32_t)tables[0], (uint32_t)tables[1] },
-	};
+		uint32_t table[MAX_TABLES];
+	} __attribute__((packed)) t = { 0 };
+	unsigned int i;
 
-	return finish(l, &t.h, "RSDT", 1, sizeof(t));
+	for (i = 0; i < count; i++)
+		t.table[i] = (uint32_t)tables[i];
+	return finish(l, &t.h, "RSDT", 1,
+		      sizeof(t.h) + count * sizeof(t.table[0]));
 }
 
 uint64_t acpi_build(struct machine *m)
@@ -344,13 +439,16 @@ uint64_t acpi_build(struct machine *m)
 		.oem_id = OEM_ID, .revision = 2, .bytes = sizeof(r),
 	};
 	struct layout l = { .m = m, .next = BIOS_START };
-	uint64_t tables[2], rsdp = place(&l, &r, sizeof(r));
+	uint64_t tables[MAX_TABLES], rsdp = place(&l, &r, sizeof(r));
+	unsigned int n = 0;
 
-	tables[0] = build_fadt(&l, build_dsdt(&l));
-	tables[1] = build_madt(&l);
+	tables[n++] = build_fadt(&l, build_dsdt(&l));
+	tables[n++] = build_madt(&l);
+	if (m->has_pci)
+		tables[n++] = build_mcfg(&l);
 	memcpy(r.signature, "RSD PTR ", sizeof(r.signature));
-	r.rsdt = (uint32_t)build_rsdt(&l, tables);
-	r.xsdt = build_xsdt(&l, tables);
+	r.rsdt = (uint32_t)build_rsdt(&l, tables, n);
+	r.xsdt = build_xsdt(&l, tables, n);
 	r.checksum = checksum(&r, offsetof(struct acpi_rsdp, bytes));
 	r.checksum_all = checksum(&r, sizeof(r));
 	memcpy(guest_memory(m, rsdp, sizeof(r), "the RSDP"), &r, sizeof(r));

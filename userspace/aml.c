@@ -19,7 +19,16 @@
 
 #define RES_IO		0x47
 #define RES_IRQ_EXT	0x89
+#define RES_MEMORY32	0x86
+#define RES_DWORD	0x87
+#define RES_WORD	0x88
 #define RES_END		0x79
+#define MEMORY_WRITABLE	1
+#define SPACE_MEMORY	0
+#define SPACE_PORTS	1
+#define SPACE_BUSES	2
+#define WINDOW_FIXED	0x0c	/* both ends are; the bridge produces it */
+#define PORTS_ALL	3	/* no ISA subranges */
 #define IO_DECODE_16	1
 #define IRQ_CONSUMER	1
 #define IRQ_EDGE	2
@@ -174,13 +183,64 @@ void aml_io(struct aml *a, uint16_t port, uint8_t count)
 	put8(a, count);
 }
 
-void aml_irq_edge(struct aml *a, uint32_t gsi)
+static void add_irq(struct aml *a, uint32_t gsi, uint8_t flags)
 {
 	put8(a, RES_IRQ_EXT);
 	put_le(a, 6, 2);	/* bytes that follow */
-	put8(a, IRQ_CONSUMER | IRQ_EDGE);
+	put8(a, flags);
 	put8(a, 1);		/* interrupts */
 	put_le(a, gsi, 4);
+}
+
+void aml_irq_edge(struct aml *a, uint32_t gsi)
+{
+	add_irq(a, gsi, IRQ_CONSUMER | IRQ_EDGE);
+}
+
+/* Active high, not shared. */
+void aml_irq_level(struct aml *a, uint32_t gsi)
+{
+	add_irq(a, gsi, IRQ_CONSUMER);
+}
+
+void aml_memory32(struct aml *a, uint32_t base, uint32_t bytes)
+{
+	put8(a, RES_MEMORY32);
+	put_le(a, 9, 2);	/* bytes that follow */
+	put8(a, MEMORY_WRITABLE);
+	put_le(a, base, 4);
+	put_le(a, bytes, 4);
+}
+
+/* An address space descriptor with fields of @width bytes. */
+static void add_window(struct aml *a, uint8_t space, uint8_t type_flags,
+		       size_t width, uint32_t first, uint32_t last)
+{
+	put8(a, width == 2 ? RES_WORD : RES_DWORD);
+	put_le(a, (uint32_t)(3 + 5 * width), 2);
+	put8(a, space);
+	put8(a, WINDOW_FIXED);
+	put8(a, type_flags);
+	put_le(a, 0, width);			/* granularity */
+	put_le(a, first, width);
+	put_le(a, last, width);
+	put_le(a, 0, width);			/* translation */
+	put_le(a, last - first + 1, width);
+}
+
+void aml_bus_window(struct aml *a, uint16_t first, uint16_t last)
+{
+	add_window(a, SPACE_BUSES, 0, 2, first, last);
+}
+
+void aml_port_window(struct aml *a, uint16_t base, uint16_t bytes)
+{
+	add_window(a, SPACE_PORTS, PORTS_ALL, 2, base, base + bytes - 1U);
+}
+
+void aml_memory_window(struct aml *a, uint32_t base, uint32_t bytes)
+{
+	add_window(a, SPACE_MEMORY, MEMORY_WRITABLE, 4, base, base + bytes - 1U);
 }
 
 void aml_end_tag(struct aml *a)

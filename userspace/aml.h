@@ -34,6 +34,13 @@ void aml_eisa_id(struct aml *a, const char *id);
 /* Resource descriptors, inside a buffer that aml_end_tag() ends. */
 void aml_io(struct aml *a, uint16_t port, uint8_t count);
 void aml_irq_edge(struct aml *a, uint32_t gsi);
+void aml_irq_level(struct aml *a, uint32_t gsi);
+/* Fixed memory that the device decodes. */
+void aml_memory32(struct aml *a, uint32_t base, uint32_t bytes);
+/* What a bridge passes on: bus numbers, ports, memory. */
+void aml_bus_window(struct aml *a, uint16_t first, uint16_t last);
+void aml_port_window(struct aml *a, uint16_t base, uint16_t bytes);
+void aml_memory_window(struct aml *a, uint32_t base, uint32_t bytes);
 void aml_end_tag(struct aml *a);
 
 #endif /* AML_H */

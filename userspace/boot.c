@@ -9,6 +9,7 @@
 
 #include "exec.h"
 #include "image.h"
+#include "pci.h"
 
 #define CR0_PE		(1ULL << 0)
 #define CR0_ET		(1ULL << 4)
@@ -57,6 +58,9 @@ unsigned int memory_map(const struct machine *m, struct map_entry *map)
 	add_map(map, &n, LOW_RAM_END, 0xa0000, E820_RESERVED);
 	add_map(map, &n, BIOS_START, BIOS_END, E820_RESERVED);
 	add_map(map, &n, BIOS_END, m->low_bytes, E820_RAM);
+	if (m->has_pci)
+		add_map(map, &n, PCI_ECAM_BASE, PCI_ECAM_BASE + PCI_ECAM_BYTES,
+			E820_RESERVED);
 	add_map(map, &n, HOLE_END, HOLE_END + m->high_bytes, E820_RAM);
 	return n;
 }

@@ -12,7 +12,7 @@
 #include "term.h"
 #include "uart.h"
 
-enum { SLOT_LOW, SLOT_HIGH };
+
 
 /* Say why the device cannot be had, and what would help. */
 static void die_open(const char *path, int error)

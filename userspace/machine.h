@@ -6,9 +6,11 @@
  *	main thread	signals, the terminal's input; waits for the end
  *	one per vCPU	runs the guest, serves its exits
  *	console		writes what COM1 sends, in bursts
+ *	one per virtio device, and four more for a disk
  *
  * Locks: each device has its own, taken in the order uart -> ioapic; nothing
- * is called with one held but the ioctl that delivers an interrupt.
+ * is called with one held but the ioctl that delivers an interrupt. virtio.h
+ * has the order of a virtio device's.
  */
 #ifndef MACHINE_H
 #define MACHINE_H
@@ -21,6 +23,7 @@
 
 #include "libposada.h"
 #include "bus.h"
+#include "devices.h"
 
 #define KIB			(1ULL << 10)
 #define MIB			(1ULL << 20)
@@ -65,7 +68,11 @@ struct config {
 	enum boot_kind boot;
 	enum stats_kind stats;
 	enum posada_backend_id backend;
+	struct device_config dev;
 };
+
+/* Slots of guest memory. */
+enum { SLOT_LOW, SLOT_HIGH, SLOT_ECAM };
 
 struct console;
 struct ioapic;
@@ -83,6 +90,9 @@ struct machine {
 	struct uart *com1;
 	struct uart *com2;
 	struct console *console;
+	struct devices *devices;
+	bool has_pci;
+	unsigned int nr_mmio;		/* virtio-mmio devices */
 
 	struct vcpu_thread {
 		struct machine *m;

@@ -72,6 +72,7 @@ static int run_machine(struct machine *m, struct exec *exec, int room_fd)
 			      room_fd);
 	m->com2 = uart_create(m, COM2_PORT, COM2_PIN, exec_put, exec, -1);
 	term_raw();
+	devices_start(m->devices);
 	machine_start(m);
 	term_loop(m, room_fd);
 	machine_finish(m);
@@ -79,6 +80,7 @@ static int run_machine(struct machine *m, struct exec *exec, int room_fd)
 	if (m->last_words)
 		fputs(m->last_words, stderr);
 	stats_print(m, stderr);
+	devices_free(m->devices);
 	status = final_status(m);
 	machine_free(m);
 	return status;
@@ -87,6 +89,7 @@ static int run_machine(struct machine *m, struct exec *exec, int room_fd)
 static int cmd_run(int argc, char **argv)
 {
 	struct config cfg;
+	struct devices *devices;
 	struct image kernel;
 	struct machine *m;
 	struct exec *exec;
@@ -97,11 +100,14 @@ static int cmd_run(int argc, char **argv)
 	options_parse(&cfg, argc, argv);
 	/* Whatever can be found wrong is found before anything is created. */
 	boot_check(&cfg, &kernel);
+	/* Before any thread starts: the devices' inherit this. */
+	term_block_signals();
+	devices = devices_create(&cfg);
 	m = machine_create(&cfg);
+	devices_attach(m, devices);
 	exec = exec_create(m);
 	boot_load(m, &kernel);
 	image_free(&kernel);
-	term_block_signals();
 	status = run_machine(m, exec, room_fd);
 	exec_free(exec);
 	close(room_fd);

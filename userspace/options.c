@@ -35,6 +35,13 @@ static const char help[] =
 	"      --backend NAME    svm or vmx                                [the fastest]\n"
 	"      --device PATH     the module's device node                  [/dev/posada]\n"
 	"\n"
+	"Devices (virtio; posada(1) has more on each)\n"
+	"      --disk FILE[,ro][,serial=TEXT][,queues=N]\n"
+	"                        a raw image, or a block device\n"
+	"      --rng             the host's random numbers\n"
+	"      --virtio pci|mmio[,packed=off]\n"
+	"                        how the guest finds them              [pci]\n"
+	"\n"
 	"The session\n"
 	"  -e, --exec CMD        have the guest's init run CMD: print its output, exit\n"
 	"                        with its status (an initrd that knows how: posada(1))\n"
@@ -52,7 +59,10 @@ static const char help[] =
 	"  that of CMD with --exec; (v << 1) | 1 when the guest writes v to port 0xf4;\n"
 	"  1 on any failure, 2 on a usage error, 128 + N when ended by signal N.\n";
 
-enum { OPT_MODULE = 256, OPT_BOOT, OPT_BACKEND, OPT_DEVICE, OPT_STATS };
+enum {
+	OPT_MODULE = 256, OPT_BOOT, OPT_BACKEND, OPT_DEVICE, OPT_STATS,
+	OPT_DISK, OPT_RNG, OPT_VIRTIO,
+};
 
 static const struct option options[] = {
 	{ "kernel",  required_argument, NULL, 'k' },
@@ -66,6 +76,9 @@ static const struct option options[] = {
 	{ "device",  required_argument, NULL, OPT_DEVICE },
 	{ "exec",    required_argument, NULL, 'e' },
 	{ "stats",   optional_argument, NULL, OPT_STATS },
+	{ "disk",    required_argument, NULL, OPT_DISK },
+	{ "rng",     no_argument,       NULL, OPT_RNG },
+	{ "virtio",  required_argument, NULL, OPT_VIRTIO },
 	{ "help",    no_argument,       NULL, 'h' },
 	{ 0 }
 };
@@ -167,6 +180,21 @@ static enum stats_kind parse_stats(const char *text)
 	return STATS_JSON;
 }
 
+static void take_device(struct device_config *dev, int c, char *arg)
+{
+	switch (c) {
+	case OPT_DISK:
+		option_disk(dev, arg);
+		break;
+	case OPT_RNG:
+		dev->rng = true;
+		break;
+	case OPT_VIRTIO:
+		option_virtio(dev, arg);
+		break;
+	}
+}
+
 static void take_option(struct config *cfg, int c, char *arg)
 {
 	switch (c) {
@@ -210,6 +238,8 @@ static void take_option(struct config *cfg, int c, char *arg)
 	case OPT_STATS:
 		cfg->stats = parse_stats(arg);
 		break;
+	default:
+		take_device(&cfg->dev, c, arg);
 	}
 }
 
