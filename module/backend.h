@@ -32,6 +32,8 @@ enum posada_exit_kind {
 	POSADA_X_PAUSE,		/* a vCPU spins */
 	POSADA_X_SKIP,		/* an insn without effect here (WBINVD, ...) */
 	POSADA_X_XSETBV,
+	POSADA_X_CR,		/* cr: a write that the CPU left to us */
+	POSADA_X_DR,		/* dr: while a debugger has the real ones */
 	POSADA_X_FAULT,		/* fault: raise this exception in the guest */
 	POSADA_X_DEBUG,		/* debug: #DB or #BP was intercepted */
 	POSADA_X_SHUTDOWN,	/* triple fault */
@@ -86,6 +88,14 @@ struct posada_exit {
 			bool write;
 		} msr;
 		struct {
+			u64 value;
+			u8 number;	/* 0 or 4 */
+		} cr;
+		struct {
+			u8 number, gpr;
+			bool write;
+		} dr;
+		struct {
 			u8 vector;
 			bool has_error;
 			u32 error;
@@ -125,6 +135,8 @@ struct posada_backend {
 	/* The tables that second-level paging is built of; set by probe(). */
 	const struct posada_pt_format *format;
 	int pt_levels;
+	u8 hypercall[3];	/* the instruction */
+	bool large_no_exec;	/* what guests execute has to be 4 KiB pages */
 
 	/*
 	 * Task, once at load. 0, or -ENODEV (the CPU has none), -EPERM (the
@@ -144,7 +156,7 @@ struct posada_backend {
 	void (*vcpu_free)(struct posada_vcpu *vcpu);	/* task */
 	/*
 	 * Task: the state after RESET, or INIT (which leaves MSRs alone), but
-	 * for regs and the MSRs that the core keeps.
+	 * for regs, sregs and the MSRs that the core keeps.
 	 */
 	void (*vcpu_reset)(struct posada_vcpu *vcpu, bool init);
 	/* Atomic: this CPU is going to run the vCPU; it no longer is. */
@@ -178,6 +190,11 @@ struct posada_backend {
 	void (*get_sregs)(struct posada_vcpu *vcpu, struct posada_sregs *s);
 	void (*set_sregs)(struct posada_vcpu *vcpu,
 			  const struct posada_sregs *s);
+	/*
+	 * Task or atomic: the four entries at CR3, when PAE paging outside of
+	 * long mode came with set_sregs(). NULL: the CPU looks by itself.
+	 */
+	void (*set_pdptes)(struct posada_vcpu *vcpu, const u64 *pdpte);
 	/* Task or atomic: just what a page walk and a fetch need. */
 	void (*get_paging)(struct posada_vcpu *vcpu, struct posada_paging *pg);
 	void (*get_dregs)(struct posada_vcpu *vcpu, struct posada_dregs *d);
@@ -195,10 +212,8 @@ struct posada_backend {
 	void (*set_tsc_offset)(struct posada_vcpu *vcpu, u64 offset);
 	/* Atomic: drop the vCPU's translations before the next entry. */
 	void (*flush_tlb)(struct posada_vcpu *vcpu);
-	/* Fill @page (4096 bytes) with the hypercall instruction and a RET. */
-	void (*hypercall_page)(u8 *page);
 };
 
-extern struct posada_backend posada_svm;
+extern struct posada_backend posada_svm, posada_vmx;
 
 #endif /* POSADA_BACKEND_H */

@@ -22,6 +22,13 @@
 #define POSADA_CLEAR_CPU_BUFFERS	CLEAR_CPU_BUFFERS
 #endif
 
+/* The NMI handler to call after a VM exit for an NMI; renamed in 6.3. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#define POSADA_NMI_ENTRY		asm_exc_nmi_kvm_vmx
+#else
+#define POSADA_NMI_ENTRY		asm_exc_nmi_noist
+#endif
+
 #else /* !__ASSEMBLY__ */
 
 #include <linux/eventfd.h>

@@ -19,7 +19,9 @@
 #include <linux/sched.h>
 #include <linux/vtime.h>
 #include <asm/cpufeature.h>
+#include <asm/debugreg.h>
 #include <asm/nospec-branch.h>
+#include "posada.h"
 
 /* Irqoff; until posada_context_exit() nothing may use RCU, trace or lockdep. */
 static __always_inline void posada_context_enter(void)
@@ -62,6 +64,38 @@ static __always_inline void posada_account_exit(void)
 	} else {
 		current->flags &= ~PF_VCPU;
 	}
+}
+
+/*
+ * DR0-3 go into the CPU for a guest, or for @vcpu's debugger. Irqoff. The
+ * host's own are off until hw_breakpoint_restore().
+ */
+static inline void posada_load_dr(struct posada_vcpu *vcpu, const u64 dr[4])
+{
+	if (vcpu->debug.flags & POSADA_DEBUG_HARDWARE)
+		dr = vcpu->debug.dr;
+	if (hw_breakpoint_active())
+		set_debugreg(0UL, 7);
+	set_debugreg(dr[0], 0);
+	set_debugreg(dr[1], 1);
+	set_debugreg(dr[2], 2);
+	set_debugreg(dr[3], 3);
+}
+
+static inline void posada_save_dr(struct posada_vcpu *vcpu, u64 dr[4])
+{
+	unsigned long value;
+
+	if (vcpu->debug.flags & POSADA_DEBUG_HARDWARE)
+		return;
+	get_debugreg(value, 0);
+	dr[0] = value;
+	get_debugreg(value, 1);
+	dr[1] = value;
+	get_debugreg(value, 2);
+	dr[2] = value;
+	get_debugreg(value, 3);
+	dr[3] = value;
 }
 
 /* VMSCAPE: the VMM must not be steered by what the guest trained. Irqoff. */

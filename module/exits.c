@@ -322,10 +322,66 @@ static int posada_x_xsetbv(struct posada_vcpu *vcpu)
 	return posada_skip(vcpu);
 }
 
+static int posada_x_cr(struct posada_vcpu *vcpu)
+{
+	if (posada_write_cr(vcpu, vcpu->exit.cr.number, vcpu->exit.cr.value)) {
+		posada_raise_gp(vcpu);
+		return 1;
+	}
+	return posada_skip(vcpu);
+}
+
+/* The register that MOV DR means: 4 and 5 are 6 and 7. */
+static u64 *posada_dr(struct posada_dregs *d, u8 number)
+{
+	if (number < ARRAY_SIZE(d->dr))
+		return &d->dr[array_index_nospec(number, ARRAY_SIZE(d->dr))];
+	return number & 1 ? &d->dr7 : &d->dr6;
+}
+
+static int posada_x_dr(struct posada_vcpu *vcpu)
+{
+	u64 *gpr = &vcpu->regs.gpr[array_index_nospec(vcpu->exit.dr.gpr,
+						      POSADA_NR_REGS)];
+	struct posada_dregs d;
+	u64 *dr = posada_dr(&d, vcpu->exit.dr.number);
+
+	vcpu->ops->get_dregs(vcpu, &d);
+	if (!vcpu->exit.dr.write) {
+		*gpr = *dr;
+		return posada_skip(vcpu);
+	}
+	*dr = vcpu->long64 ? *gpr : (u32)*gpr;
+	if (posada_check_dregs(&d)) {
+		posada_raise_gp(vcpu);
+		return 1;
+	}
+	d.dr6 |= DR6_RESERVED;
+	d.dr7 |= POSADA_DR7_FIXED;
+	vcpu->ops->set_dregs(vcpu, &d);
+	return posada_skip(vcpu);
+}
+
+/*
+ * VMCALL or VMMCALL: a guest that was made for, or came from, the other
+ * vendor's CPU calls by the one that this CPU does not have.
+ */
+static bool posada_is_call(struct posada_vcpu *vcpu)
+{
+	if (vcpu->exit.fault.vector != X86_TRAP_UD || vcpu->pending.kind)
+		return false;
+	vcpu->exit.insn = POSADA_INSN_HYPERCALL;
+	vcpu->exit.insn_len = max(posada_insn_length(vcpu,
+						     POSADA_INSN_HYPERCALL), 0);
+	return vcpu->exit.insn_len;
+}
+
 static int posada_x_fault(struct posada_vcpu *vcpu)
 {
 	const struct posada_exit *e = &vcpu->exit;
 
+	if (unlikely(posada_is_call(vcpu)))
+		return posada_hypercall(vcpu);
 	posada_raise(vcpu, e->fault.vector, e->fault.has_error, e->fault.error,
 		     0);
 	return 1;
@@ -404,6 +460,8 @@ static const struct {
 	[POSADA_X_PAUSE]   = { posada_x_pause, POSADA_STAT_PAUSE },
 	[POSADA_X_SKIP]	   = { posada_x_skip, POSADA_STAT_OTHER },
 	[POSADA_X_XSETBV]  = { posada_x_xsetbv, POSADA_STAT_OTHER },
+	[POSADA_X_CR]	   = { posada_x_cr, POSADA_STAT_OTHER },
+	[POSADA_X_DR]	   = { posada_x_dr, POSADA_STAT_OTHER },
 	[POSADA_X_FAULT]   = { posada_x_fault, POSADA_STAT_EXCEPTION },
 	[POSADA_X_DEBUG]   = { posada_x_debug, POSADA_STAT_EXCEPTION },
 	[POSADA_X_SHUTDOWN] = { posada_x_shutdown, POSADA_STAT_OTHER },

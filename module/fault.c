@@ -46,7 +46,7 @@ struct host_entry {
 struct fault {
 	struct posada_vm *vm;
 	u64 gfn;
-	bool write;
+	bool write, exec;
 	struct posada_memslot *slot; /* alive only while @gen is current */
 	u32 slot_flags;
 	u32 gen;
@@ -243,7 +243,7 @@ static int choose_level(const struct fault *f)
 {
 	int level = f->host.level;
 
-	if (f->slot->dirty)
+	if (f->slot->dirty || (f->exec && f->vm->ops->large_no_exec))
 		return POSADA_LEVEL_4K;
 	if (level == POSADA_LEVEL_1G &&
 	    !(f->vm->ops->features & POSADA_FEATURE_GIB_PAGES))
@@ -309,7 +309,7 @@ static void map_near(const struct fault *f, u64 *entry)
 			continue;
 		m = (struct posada_mapping){
 			.gfn = first + i, .pfn = host.pfn,
-			.level = POSADA_LEVEL_4K,
+			.level = POSADA_LEVEL_4K, .exec = true,
 			.write = host.write &&
 				 !(f->slot->flags & POSADA_SLOT_READONLY),
 		};
@@ -331,6 +331,7 @@ static void map_locked(struct posada_vcpu *vcpu, struct fault *f,
 	if (stale(f, m.level))
 		return;
 	m.write = may_write(f);
+	m.exec = m.level == POSADA_LEVEL_4K || !f->vm->ops->large_no_exec;
 	entry = posada_mmu_map(vcpu, &m, gone);
 	posada_gone_flush(f->vm, gone);
 	if (entry && f->host.has_near)
@@ -369,6 +370,7 @@ int posada_mmu_fault(struct posada_vcpu *vcpu, u32 *flags)
 	f.vm = vcpu->vm;
 	f.gfn = vcpu->exit.memory.gpa >> PAGE_SHIFT;
 	f.write = vcpu->exit.memory.write;
+	f.exec = vcpu->exit.memory.exec;
 	f.page = NULL;
 	*flags = access_flags(&vcpu->exit);
 	if (!find_slot(&f))

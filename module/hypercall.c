@@ -391,15 +391,21 @@ int posada_hypercall_fast(struct posada_vcpu *vcpu)
 	return call->atomic ? make(vcpu, call, regs) : -EAGAIN;
 }
 
+#define INSN_INT3	0xcc
+#define INSN_RET	0xc3
+
 /* Fill the guest's page. 0, or -EINVAL: there is no memory. */
 static int fill_page(struct posada_vcpu *vcpu, u64 gpa)
 {
-	u8 *page = (u8 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	const size_t len = sizeof(vcpu->ops->hypercall);
+	u8 *page = (u8 *)__get_free_page(GFP_KERNEL_ACCOUNT);
 	int ret;
 
 	if (!page)
 		return -EINVAL;
-	vcpu->ops->hypercall_page(page);
+	memset(page, INSN_INT3, POSADA_PAGE_SIZE);
+	memcpy(page, vcpu->ops->hypercall, len);
+	page[len] = INSN_RET;
 	ret = posada_gpa_write(vcpu->vm, gpa, page, POSADA_PAGE_SIZE);
 	free_page((unsigned long)page);
 	return ret ? -EINVAL : 0;

@@ -41,7 +41,9 @@ u64 posada_host_xcr0;
 u64 posada_host_xcr0_live, posada_host_xss;
 
 /* What a host may offer, best first. */
-static struct posada_backend *const posada_backends[] = { &posada_svm };
+static struct posada_backend *const posada_backends[] = {
+	&posada_svm, &posada_vmx,
+};
 static struct posada_backend *posada_ops;
 static u32 posada_xsave_bytes;
 
@@ -119,6 +121,54 @@ static struct notifier_block posada_reboot_nb = {
 	.notifier_call = posada_reboot,
 };
 
+/* ---- KVM ---- */
+
+DEFINE_STATIC_KEY_FALSE(posada_polite);
+
+/*
+ * A module came or went: be polite as long as kvm.ko is there. A vCPU that is
+ * loaded meanwhile finds its CPU down, and brings it up as is due.
+ */
+static int posada_module_event(struct notifier_block *nb, unsigned long action,
+			       void *data)
+{
+	struct module *mod = data;
+
+	if (strcmp(mod->name, "kvm"))
+		return NOTIFY_DONE;
+	if (action == MODULE_STATE_COMING) {
+		static_branch_enable(&posada_polite);
+		if (posada_ops)
+			on_each_cpu(posada_ipi_cpu_down, NULL, 1);
+	} else if (action == MODULE_STATE_GOING) {
+		static_branch_disable(&posada_polite);
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block posada_module_nb = {
+	.notifier_call = posada_module_event,
+};
+
+/* Is kvm.ko there already? Its own export tells. */
+static bool posada_kvm_loaded(void)
+{
+	if (IS_BUILTIN(CONFIG_KVM))
+		return true;
+	if (!__symbol_get("kvm_get_kvm"))
+		return false;
+	__symbol_put("kvm_get_kvm");
+	return true;
+}
+
+/* First the notifier, then the look, so that none slips between. */
+static void posada_watch_kvm(void)
+{
+	register_module_notifier(&posada_module_nb);
+	if (posada_kvm_loaded())
+		static_branch_enable(&posada_polite);
+}
+
 /* ---- /dev/posada ---- */
 
 static int posada_info(void *object, void *args)
@@ -177,11 +227,15 @@ static struct miscdevice posada_misc = {
 
 /* ---- load and unload ---- */
 
-/* Take the first that is there; else tell of the last why it is not. */
+/*
+ * Take the first that is there; a CPU has one at most. If none is, tell why of
+ * the one that came closest.
+ */
 static int posada_probe(void)
 {
-	const char *why = "";
-	int i, r = -ENODEV;
+	const char *why = "", *best_why = "this CPU offers no AMD SVM, no Intel VMX";
+	const char *best = "backend";
+	int i, r, best_r = -ENODEV;
 
 	for (i = 0; i < ARRAY_SIZE(posada_backends); i++) {
 		r = posada_backends[i]->probe(&why);
@@ -190,9 +244,14 @@ static int posada_probe(void)
 			posada_run_init(posada_ops);
 			return 0;
 		}
-		pr_err("posada: no %s: %s\n", posada_backends[i]->name, why);
+		if (r == -ENODEV)
+			continue;
+		best_r = r;
+		best = posada_backends[i]->name;
+		best_why = why;
 	}
-	return r;
+	pr_err("posada: no %s: %s\n", best, best_why);
+	return best_r;
 }
 
 static int posada_check_host(void)
@@ -214,9 +273,10 @@ static int __init posada_init(void)
 
 	if (r)
 		return r;
+	posada_watch_kvm();
 	r = posada_probe();
 	if (r)
-		return r;
+		goto unwatch;
 	r = posada_events_module_init();
 	if (r)
 		goto unprobe;
@@ -253,6 +313,8 @@ exit_events:
 	posada_events_module_exit();
 unprobe:
 	posada_ops->unprobe();
+unwatch:
+	unregister_module_notifier(&posada_module_nb);
 	return r;
 }
 
@@ -266,6 +328,7 @@ static void __exit posada_exit(void)
 	posada_clock_module_exit();
 	posada_events_module_exit();
 	posada_ops->unprobe();
+	unregister_module_notifier(&posada_module_nb);
 }
 
 module_init(posada_init);

@@ -53,14 +53,23 @@ static u64 leaf_entry(const struct posada_pt_format *f,
 		      const struct posada_mapping *m)
 {
 	u64 pfn = m->pfn & ~(posada_level_pages(m->level) - 1);
-	u64 entry = __sme_set(pfn << PAGE_SHIFT) | f->present | f->exec |
-		    f->user | f->accessed | f->leaf;
+	u64 entry = __sme_set(pfn << PAGE_SHIFT) | f->present | f->user |
+		    f->accessed | f->leaf;
 
+	entry |= m->exec ? f->exec : f->no_exec;
 	if (m->level > POSADA_LEVEL_4K)
 		entry |= f->large;
 	if (m->write)
 		entry |= f->write | f->dirty;
 	return entry;
+}
+
+static bool allows(const struct posada_pt_format *f, u64 entry,
+		   const struct posada_mapping *m)
+{
+	return (!m->write || entry & f->write) &&
+	       (!m->exec || ((entry & f->exec) == f->exec &&
+			     !(entry & f->no_exec)));
 }
 
 /* ---- 2. map ---- */
@@ -118,13 +127,12 @@ u64 *posada_mmu_map(struct posada_vcpu *vcpu, const struct posada_mapping *m,
 	for (level = mmu->levels; ; level--) {
 		entry = &table[pt_index(m->gfn, level)];
 		old = READ_ONCE(*entry);
-		if (old && is_leaf(f, old, level) &&
-		    (!m->write || old & f->write))
+		if (old && is_leaf(f, old, level) && allows(f, old, m))
 			return NULL;
 		if (level == m->level)
 			break;
 		if (old && is_leaf(f, old, level)) {
-			/* Too large, or not writable as a whole: split. */
+			/* Too large, or of too few rights as a whole: split. */
 			drop(f, entry, level, gone);
 			old = 0;
 		}

@@ -44,7 +44,7 @@ struct posada_gone {
 struct posada_mapping {
 	u64 gfn, pfn;		/* any page of what the leaf maps */
 	int level;
-	bool write;
+	bool write, exec;
 };
 
 /*

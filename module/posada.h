@@ -17,6 +17,7 @@
 #include <linux/bitmap.h>
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
+#include <linux/jump_label.h>
 #include <linux/kref.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
@@ -130,6 +131,7 @@ enum {
 	POSADA_REQ_KILLED,	/* vm->killed is set */
 	POSADA_REQ_SHUTDOWN,	/* triple fault */
 	POSADA_REQ_STEP,	/* POSADA_DEBUG_STEP: an insn was skipped */
+	POSADA_REQ_PDPTES,	/* give them to the backend */
 };
 
 /* vcpu->mode: what a kick has to do. */
@@ -573,11 +575,19 @@ int posada_check_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
 /* What only both together tell; @s NULL: the vCPU's own. 0, -EINVAL. */
 int posada_check_mode(struct posada_vcpu *vcpu, const struct posada_regs *r,
 		      const struct posada_sregs *s);
+/* Of these, the control registers alone. */
+int posada_check_paging(struct posada_vcpu *vcpu,
+			const struct posada_sregs *s);
 int posada_check_events(const struct posada_events *e);
 int posada_check_dregs(const struct posada_dregs *d);
 /* Apply what was checked; read back. C. */
 void posada_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
 void posada_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s);
+/*
+ * The guest writes CR0 or CR4: what the CPU would check, do, and change with
+ * it. 0, -EINVAL: #GP. Task, C.
+ */
+int posada_write_cr(struct posada_vcpu *vcpu, u8 number, u64 value);
 void posada_set_events(struct posada_vcpu *vcpu, const struct posada_events *e);
 void posada_get_events(struct posada_vcpu *vcpu, struct posada_events *e);
 /* The ioctls; V or C. */
@@ -617,6 +627,9 @@ struct posada_ioctl {
 long posada_dispatch(const struct posada_ioctl *rows, int nr, unsigned int cmd,
 		     unsigned long arg, void *object, struct mutex *lock,
 		     struct mm_struct *mm);
+
+/* kvm.ko is loaded: leave each CPU as it was found, when interrupts go on. */
+DECLARE_STATIC_KEY_FALSE(posada_polite);
 
 extern unsigned int posada_tsc_khz;
 extern unsigned int posada_max_vms, posada_max_vcpus; /* module parameters */

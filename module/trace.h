@@ -39,6 +39,8 @@ TRACE_EVENT(posada_entry,
 	{ POSADA_X_PAUSE,	"pause" },		\
 	{ POSADA_X_SKIP,	"skip" },		\
 	{ POSADA_X_XSETBV,	"xsetbv" },		\
+	{ POSADA_X_CR,		"cr" },			\
+	{ POSADA_X_DR,		"dr" },			\
 	{ POSADA_X_FAULT,	"fault" },		\
 	{ POSADA_X_DEBUG,	"debug" },		\
 	{ POSADA_X_SHUTDOWN,	"shutdown" },		\

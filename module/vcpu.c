@@ -17,13 +17,37 @@
 /* CS:RIP after RESET and INIT: SDM volume 3, "First Instruction Executed". */
 #define POSADA_RESET_RIP	0xfff0
 
+#define POSADA_RESET_SEG(type)						\
+	{ .limit = 0xffff, .attr = POSADA_SEG_P | (type) }
+#define POSADA_RESET_DATA	POSADA_RESET_SEG(POSADA_SEG_S | 3)
+
+/* Of RESET and INIT: SDM volume 3, "Processor State After Reset". */
+static const struct posada_sregs posada_reset_sregs = {
+	.seg = {
+		[POSADA_ES] = POSADA_RESET_DATA,
+		[POSADA_CS] = { .base = 0xffff0000, .limit = 0xffff,
+				.selector = 0xf000,
+				.attr = POSADA_SEG_P | POSADA_SEG_S | 0xb },
+		[POSADA_SS] = POSADA_RESET_DATA,
+		[POSADA_DS] = POSADA_RESET_DATA,
+		[POSADA_FS] = POSADA_RESET_DATA,
+		[POSADA_GS] = POSADA_RESET_DATA,
+		[POSADA_LDTR] = POSADA_RESET_SEG(2),
+		[POSADA_TR] = POSADA_RESET_SEG(0xb),
+	},
+	.gdt = { .limit = 0xffff },
+	.idt = { .limit = 0xffff },
+	.cr0 = X86_CR0_NW | X86_CR0_CD | X86_CR0_ET,
+};
+
 void posada_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 {
 	u32 signature[4];
 
-	vcpu->ops->vcpu_reset(vcpu, init);
-	posada_cpuid(vcpu, 1, 0, signature);
 	memset(&vcpu->regs, 0, sizeof(vcpu->regs));
+	vcpu->ops->vcpu_reset(vcpu, init);
+	vcpu->ops->set_sregs(vcpu, &posada_reset_sregs);
+	posada_cpuid(vcpu, 1, 0, signature);
 	vcpu->regs.gpr[POSADA_RDX] = signature[0];
 	vcpu->regs.rip = POSADA_RESET_RIP;
 	vcpu->regs.rflags = X86_EFLAGS_FIXED;

@@ -60,8 +60,9 @@ static void build_descriptors(u8 *mem)
 	for (i = 0; i < G_MAX_CPUS; i++) {
 		base = G_TSS + i * 128;
 		table[G_TSS_SEL(i) / 8] = 0x0000890000000067 | base << 16;
-		/* RSP0: the lower half of the stack. */
+		/* RSP0: the lower half of the stack. No map of I/O ports. */
 		*(u64 *)(mem + base + 4) = G_STACKS + i * G_STACK + G_STACK / 2;
+		*(u16 *)(mem + base + 102) = 0x68;
 	}
 	for (i = 0; i < 256; i++) {
 		base = (u64)g_idt_stubs + i * 16;

@@ -7,7 +7,6 @@
  * set it; KVM, which refuses a CPU with SVME set, never sees ours.
  */
 #include <linux/cpu.h>
-#include <linux/module.h>
 #include <linux/slab.h>
 #include <asm/processor.h>
 #include "svm.h"
@@ -17,7 +16,6 @@
 #define SVM_IOPM_ORDER		2	/* 12 KiB, rounded up */
 
 DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
-DEFINE_STATIC_KEY_FALSE(svm_polite);
 
 u32 svm_max_asid;
 void *svm_iopm;
@@ -138,41 +136,6 @@ static void svm_ipi_down(void *unused)
 	svm_cpu_down();
 }
 
-/*
- * A module came or went: share SVME with kvm.ko as long as it is there. A vCPU
- * that is loaded meanwhile finds its CPU down, and brings it up as is due.
- */
-static int svm_module_event(struct notifier_block *nb, unsigned long action,
-			    void *data)
-{
-	struct module *mod = data;
-
-	if (strcmp(mod->name, "kvm"))
-		return NOTIFY_DONE;
-	if (action == MODULE_STATE_COMING) {
-		static_branch_enable(&svm_polite);
-		on_each_cpu(svm_ipi_down, NULL, 1);
-	} else if (action == MODULE_STATE_GOING) {
-		static_branch_disable(&svm_polite);
-	}
-	return NOTIFY_OK;
-}
-
-static struct notifier_block svm_module_nb = {
-	.notifier_call = svm_module_event,
-};
-
-/* Is kvm.ko there already? Its own export tells. */
-static bool svm_kvm_loaded(void)
-{
-	if (IS_BUILTIN(CONFIG_KVM))
-		return true;
-	if (!__symbol_get("kvm_get_kvm"))
-		return false;
-	__symbol_put("kvm_get_kvm");
-	return true;
-}
-
 static int svm_check(const char **why)
 {
 	u64 vm_cr;
@@ -190,6 +153,10 @@ static int svm_check(const char **why)
 	if (!(cpuid_edx(SVM_CPUID_FUNC) & SVM_FEATURE_NP)) {
 		*why = "this CPU has SVM without nested paging (NPT)";
 		return -EOPNOTSUPP;
+	}
+	if (!static_key_enabled(&posada_polite) && svm_taken()) {
+		*why = "another hypervisor holds SVM: stop it first";
+		return -EBUSY;
 	}
 	return 0;
 }
@@ -221,23 +188,11 @@ int svm_probe(const char **why)
 		b->features |= POSADA_FEATURE_PAUSE_FILTER;
 	if (boot_cpu_has(X86_FEATURE_GBPAGES))
 		b->features |= POSADA_FEATURE_GIB_PAGES;
-	/* First the notifier, then the look, so that none slips between. */
-	register_module_notifier(&svm_module_nb);
-	if (svm_kvm_loaded()) {
-		static_branch_enable(&svm_polite);
-	} else if (svm_taken()) {
-		*why = "another hypervisor holds SVM: stop it first";
-		unregister_module_notifier(&svm_module_nb);
-		svm_free_cpus();
-		svm_free_maps();
-		return -EBUSY;
-	}
 	return 0;
 }
 
 void svm_unprobe(void)
 {
-	unregister_module_notifier(&svm_module_nb);
 	on_each_cpu(svm_ipi_down, NULL, 1);
 	svm_free_cpus();
 	svm_free_maps();

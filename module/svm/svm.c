@@ -49,6 +49,7 @@ static struct posada_pt_format svm_npt = {
 /* Always in force; APM volume 2, "Instruction Intercepts". */
 static const u8 svm_intercepts[] = {
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB,
+	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_UD,	/* VMCALL, maybe */
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC,	/* an endless loop else */
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC,
 	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT,
@@ -122,36 +123,6 @@ static void svm_vcpu_free(struct posada_vcpu *vcpu)
 	vcpu->arch = NULL;
 }
 
-static const struct vmcb_seg svm_reset_data = {
-	.attrib = POSADA_SEG_P | POSADA_SEG_S | 3, .limit = 0xffff,
-};
-
-/* Both reset these: APM volume 2, "Processor Initialization State". */
-static void svm_reset_sregs(struct vmcb_save_area *s)
-{
-	s->es = svm_reset_data;
-	s->ss = svm_reset_data;
-	s->ds = svm_reset_data;
-	s->fs = svm_reset_data;
-	s->gs = svm_reset_data;
-	s->cs = (struct vmcb_seg){ .selector = 0xf000, .base = 0xffff0000,
-		.attrib = POSADA_SEG_P | POSADA_SEG_S | 0xb, .limit = 0xffff };
-	s->gdtr = (struct vmcb_seg){ .limit = 0xffff };
-	s->idtr = s->gdtr;
-	s->ldtr = (struct vmcb_seg){ .attrib = POSADA_SEG_P | 2,
-				     .limit = 0xffff };
-	s->tr = (struct vmcb_seg){ .attrib = POSADA_SEG_P | 0xb,
-				   .limit = 0xffff };
-	s->cpl = 0;
-	s->cr0 = X86_CR0_NW | X86_CR0_CD | X86_CR0_ET;
-	s->cr2 = 0;
-	s->cr3 = 0;
-	s->cr4 = 0;
-	s->efer = EFER_SVME;
-	s->dr6 = DR6_RESERVED;
-	s->dr7 = POSADA_DR7_FIXED;
-}
-
 static void svm_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -161,7 +132,8 @@ static void svm_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 		memset(s, 0, sizeof(*s));
 		s->g_pat = SVM_RESET_PAT;
 	}
-	svm_reset_sregs(s);
+	s->dr6 = DR6_RESERVED;
+	s->dr7 = POSADA_DR7_FIXED;
 	memset(svm->dr, 0, sizeof(svm->dr));
 	svm->nmi_masked = false;
 	svm->iret_pending = false;
@@ -189,7 +161,7 @@ static void svm_load(struct posada_vcpu *vcpu)
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 
 	/* KVM may have used any ASID here since, and trained any branch. */
-	if (static_branch_unlikely(&svm_polite)) {
+	if (static_branch_unlikely(&posada_polite)) {
 		svm->asid_gen = 0;
 		cpu->last = NULL;
 	}
@@ -228,7 +200,7 @@ static void svm_new_asid(struct svm_vcpu *svm, struct svm_cpu *cpu)
 {
 	struct vmcb_control_area *c = &svm->vmcb->control;
 
-	if (static_branch_unlikely(&svm_polite)) {
+	if (static_branch_unlikely(&posada_polite)) {
 		cpu->asid_next = svm_max_asid;
 		c->tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
 	} else if (cpu->asid_next > svm_max_asid) {
@@ -286,39 +258,6 @@ static __always_inline void svm_collect(struct posada_vcpu *vcpu)
 		       (vmcb->save.cs.attrib & POSADA_SEG_L);
 	vmcb->control.clean = SVM_CLEAN_ALL;
 	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
-}
-
-static const u64 *svm_hardware_dr(struct posada_vcpu *vcpu)
-{
-	return vcpu->debug.flags & POSADA_DEBUG_HARDWARE ?
-	       vcpu->debug.dr : to_svm(vcpu)->dr;
-}
-
-/* DR0-3 are the guest's only while it uses them. */
-static void svm_load_guest_dr(struct posada_vcpu *vcpu)
-{
-	const u64 *dr = svm_hardware_dr(vcpu);
-
-	if (hw_breakpoint_active())
-		set_debugreg(0UL, 7);
-	set_debugreg(dr[0], 0);
-	set_debugreg(dr[1], 1);
-	set_debugreg(dr[2], 2);
-	set_debugreg(dr[3], 3);
-}
-
-static void svm_save_guest_dr(struct svm_vcpu *svm)
-{
-	unsigned long dr;
-
-	get_debugreg(dr, 0);
-	svm->dr[0] = dr;
-	get_debugreg(dr, 1);
-	svm->dr[1] = dr;
-	get_debugreg(dr, 2);
-	svm->dr[2] = dr;
-	get_debugreg(dr, 3);
-	svm->dr[3] = dr;
 }
 
 /* The spec-ctrl values of both sides, where they may differ. */
@@ -380,8 +319,8 @@ static void svm_arm(struct posada_vcpu *vcpu)
 	svm_spec_ctrl(svm);
 	svm->dr_armed = svm->dr_loaded;
 	if (unlikely(svm->dr_armed))
-		svm_load_guest_dr(vcpu);
-	if (static_branch_unlikely(&svm_polite))
+		posada_load_dr(vcpu, svm->dr);
+	if (static_branch_unlikely(&posada_polite))
 		svm_borrow(svm->cpu);
 	else if (unlikely(!svm->cpu->up))
 		svm_bring_up(svm->cpu);
@@ -393,11 +332,10 @@ static void svm_disarm(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	if (static_branch_unlikely(&svm_polite))
+	if (static_branch_unlikely(&posada_polite))
 		svm_return(svm->cpu);
-	if (unlikely(svm->dr_armed && !(vcpu->debug.flags &
-					POSADA_DEBUG_HARDWARE)))
-		svm_save_guest_dr(svm);
+	if (unlikely(svm->dr_armed))
+		posada_save_dr(vcpu, svm->dr);
 	/* The exit left DR7 disabled, and DR6 as the guest had it. */
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
@@ -517,18 +455,11 @@ static void svm_set_nmi_masked(struct posada_vcpu *vcpu, bool masked)
 	svm_intercept(svm, INTERCEPT_IRET, masked);
 }
 
-static void svm_hypercall_page(u8 *page)
-{
-	static const u8 call[] = { 0x0f, 0x01, 0xd9, 0xc3 }; /* VMMCALL; RET */
-
-	memset(page, 0xcc, PAGE_SIZE);
-	memcpy(page, call, sizeof(call));
-}
-
 struct posada_backend posada_svm = {
 	.name = "svm",
 	.id = POSADA_BACKEND_SVM,
 	.format = &svm_npt,
+	.hypercall = { 0x0f, 0x01, 0xd9 },	/* VMMCALL */
 	.probe = svm_probe,
 	.unprobe = svm_unprobe,
 	.cpu_down = svm_cpu_down,
@@ -555,5 +486,4 @@ struct posada_backend posada_svm = {
 	.set_msr = svm_set_msr,
 	.set_tsc_offset = svm_set_tsc_offset,
 	.flush_tlb = svm_flush_tlb,
-	.hypercall_page = svm_hypercall_page,
 };

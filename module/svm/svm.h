@@ -17,7 +17,6 @@
 
 #ifndef __ASSEMBLY__
 
-#include <linux/jump_label.h>
 #include <asm/msr.h>
 #include <asm/svm.h>
 #include "../posada.h"
@@ -69,7 +68,6 @@ struct svm_cpu {
 };
 
 DECLARE_PER_CPU(struct svm_cpu, svm_cpus);
-DECLARE_STATIC_KEY_FALSE(svm_polite);	/* kvm.ko is loaded */
 
 #define SVM_DR7_ARMED		0xff		/* L0-3, G0-3 */
 #define SVM_DR7_GD		BIT_ULL(13)

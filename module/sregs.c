@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Registers as a whole: which ones a CPU can hold, in what form they are given
+ * to a backend, and what a write of CR0 or CR4 changes.
+ */
+#include <linux/mm.h>
+#include <asm/debugreg.h>
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
+#include "posada.h"
+
+/* ---- what a CPU can hold ---- */
+
+#define POSADA_RFLAGS_VALID						\
+	(X86_EFLAGS_CF | X86_EFLAGS_FIXED | X86_EFLAGS_PF | X86_EFLAGS_AF | \
+	 X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_TF | X86_EFLAGS_IF | \
+	 X86_EFLAGS_DF | X86_EFLAGS_OF | X86_EFLAGS_IOPL | X86_EFLAGS_NT | \
+	 X86_EFLAGS_RF | X86_EFLAGS_VM | X86_EFLAGS_AC | X86_EFLAGS_VIF | \
+	 X86_EFLAGS_VIP | X86_EFLAGS_ID)
+
+#define POSADA_CR0_VALID						\
+	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | \
+	 X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | \
+	 X86_CR0_PG)
+
+#define POSADA_SEG_VALID						\
+	(POSADA_SEG_TYPE | POSADA_SEG_S | POSADA_SEG_DPL | POSADA_SEG_P | \
+	 POSADA_SEG_AVL | POSADA_SEG_L | POSADA_SEG_DB | POSADA_SEG_G |	\
+	 POSADA_SEG_UNUSABLE)
+
+#define POSADA_DR_RESERVED	0xffffffff00000000ULL
+
+static bool posada_canonical(struct posada_vcpu *vcpu, u64 address)
+{
+	return __is_canonical_address(address,
+				      posada_cpuid_virt_bits(vcpu->vm));
+}
+
+int posada_check_regs(struct posada_vcpu *vcpu, const struct posada_regs *r)
+{
+	if (r->rflags & ~(u64)POSADA_RFLAGS_VALID ||
+	    !(r->rflags & X86_EFLAGS_FIXED) || !posada_canonical(vcpu, r->rip))
+		return -EINVAL;
+	return 0;
+}
+
+int posada_check_mode(struct posada_vcpu *vcpu, const struct posada_regs *r,
+		      const struct posada_sregs *s)
+{
+	struct posada_paging pg;
+	u64 efer;
+
+	if (likely(!(r->rflags & X86_EFLAGS_VM)))
+		return 0;
+	vcpu->ops->get_paging(vcpu, &pg);
+	efer = s ? s->efer : pg.efer;
+	/* There is no virtual-8086 mode in long mode. */
+	return efer & EFER_LMA ? -EINVAL : 0;
+}
+
+#define POSADA_TYPE_BUSY_TSS	0xb	/* 32-bit or 64-bit */
+#define POSADA_TYPE_BUSY_TSS16	0x3
+
+/* SDM volume 3, "Checks on Guest Segment Registers": no CPU enters else. */
+static int posada_check_cs_tr(const struct posada_sregs *s)
+{
+	u16 cs = s->seg[POSADA_CS].attr, tr = s->seg[POSADA_TR].attr;
+	u16 type = tr & POSADA_SEG_TYPE;
+
+	if ((s->efer & EFER_LMA) && (cs & POSADA_SEG_L) && (cs & POSADA_SEG_DB))
+		return -EINVAL;
+	if ((s->cr0 & X86_CR0_PE) &&
+	    ((cs & POSADA_SEG_UNUSABLE) || !(cs & POSADA_SEG_S) ||
+	     !(cs & POSADA_SEG_P)))
+		return -EINVAL;
+	if ((tr & (POSADA_SEG_UNUSABLE | POSADA_SEG_S)) || !(tr & POSADA_SEG_P))
+		return -EINVAL;
+	return type == POSADA_TYPE_BUSY_TSS ||
+	       (type == POSADA_TYPE_BUSY_TSS16 && !(s->efer & EFER_LMA)) ?
+	       0 : -EINVAL;
+}
+
+static int posada_check_segs(struct posada_vcpu *vcpu,
+			     const struct posada_sregs *s)
+{
+	int i;
+
+	for (i = 0; i < POSADA_NR_SEGS; i++)
+		if (s->seg[i].attr & ~POSADA_SEG_VALID ||
+		    !posada_canonical(vcpu, s->seg[i].base))
+			return -EINVAL;
+	if (s->gdt.limit > 0xffff || s->idt.limit > 0xffff ||
+	    s->gdt.pad || s->idt.pad ||
+	    !posada_canonical(vcpu, s->gdt.base) ||
+	    !posada_canonical(vcpu, s->idt.base))
+		return -EINVAL;
+	return posada_check_cs_tr(s);
+}
+
+int posada_check_paging(struct posada_vcpu *vcpu, const struct posada_sregs *s)
+{
+	bool long_mode = (s->cr0 & X86_CR0_PG) && (s->efer & EFER_LME);
+
+	if (s->cr0 & ~(u64)POSADA_CR0_VALID ||
+	    (s->cr0 & X86_CR0_PG && !(s->cr0 & X86_CR0_PE)) ||
+	    (s->cr0 & X86_CR0_NW && !(s->cr0 & X86_CR0_CD)) ||
+	    (long_mode && !(s->cr4 & X86_CR4_PAE)) ||
+	    long_mode != !!(s->efer & EFER_LMA) ||
+	    (s->cr4 & X86_CR4_PCIDE && !long_mode) ||
+	    (long_mode && s->cr3 >> posada_cpuid_phys_bits(vcpu->vm)) ||
+	    s->cr8 > 15)
+		return -EINVAL;
+	if (s->cr4 & ~posada_cpuid_cr4_mask(vcpu->vm) ||
+	    s->efer & ~(posada_cpuid_efer_mask(vcpu->vm) | EFER_LMA))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+int posada_check_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
+{
+	int r = posada_check_segs(vcpu, s);
+
+	if (r || s->cpl > 3 || memchr_inv(s->pad, 0, sizeof(s->pad)))
+		return -EINVAL;
+	return posada_check_paging(vcpu, s);
+}
+
+int posada_check_events(const struct posada_events *e)
+{
+	if (e->kind > POSADA_EVENT_EXCEPTION || e->has_error_code > 1 ||
+	    e->nmi_pending > 2 || e->nmi_masked > 1 ||
+	    e->shadow > POSADA_SHADOW_MOV_SS || e->extint_pending > 1 ||
+	    e->pad)
+		return -EINVAL;
+	if (e->kind == POSADA_EVENT_EXCEPTION &&
+	    (e->vector > 31 || e->vector == 2))
+		return -EINVAL;
+	if (e->has_error_code && (e->kind != POSADA_EVENT_EXCEPTION ||
+				  !(POSADA_ERROR_CODES & BIT(e->vector))))
+		return -EINVAL;
+	return 0;
+}
+
+int posada_check_dregs(const struct posada_dregs *d)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(d->dr); i++)
+		if (!__is_canonical_address(d->dr[i], 57))
+			return -EINVAL;
+	return (d->dr6 | d->dr7) & POSADA_DR_RESERVED ? -EINVAL : 0;
+}
+
+/* ---- apply and read back ---- */
+
+/* SS.DPL is the CPL, but where there are no privilege levels in segments. */
+static u8 posada_cpl_of(struct posada_vcpu *vcpu, const struct posada_sregs *s)
+{
+	if (!(s->cr0 & X86_CR0_PE))
+		return 0;
+	if (vcpu->regs.rflags & X86_EFLAGS_VM)
+		return 3;
+	return (s->seg[POSADA_SS].attr & POSADA_SEG_DPL) >>
+	       POSADA_SEG_DPL_SHIFT;
+}
+
+#define POSADA_TYPE_ACCESSED	0x1
+#define POSADA_TYPE_READABLE	0x2	/* of code */
+#define POSADA_TYPE_CODE	0x8
+#define POSADA_BYTE_LIMIT	0xfffff	/* the highest without G */
+#define POSADA_PAGE_LIMIT	0xfff	/* set in each with G */
+
+/*
+ * The form that each CPU can load. SVM takes more, and an entry of VMX fails:
+ * SDM volume 3, "Checks on Guest Segment Registers".
+ */
+static void posada_normal_seg(struct posada_sregs *s, int i)
+{
+	struct posada_segment *seg = &s->seg[i];
+
+	if (i <= POSADA_GS) {
+		seg->attr |= POSADA_SEG_S | POSADA_TYPE_ACCESSED;
+		if (i != POSADA_CS && seg->attr & POSADA_TYPE_CODE)
+			seg->attr |= POSADA_TYPE_READABLE;
+	}
+	if (i == POSADA_SS)
+		seg->attr = (seg->attr & ~POSADA_SEG_DPL) |
+			    s->cpl << POSADA_SEG_DPL_SHIFT;
+	if (i == POSADA_CS && !(s->cr0 & X86_CR0_PE))
+		seg->attr = (seg->attr & ~POSADA_SEG_UNUSABLE) | POSADA_SEG_P;
+	/* G and the limit must agree. */
+	if (seg->limit > POSADA_BYTE_LIMIT) {
+		seg->attr |= POSADA_SEG_G;
+		seg->limit |= POSADA_PAGE_LIMIT;
+	} else if ((seg->limit & POSADA_PAGE_LIMIT) != POSADA_PAGE_LIMIT) {
+		seg->attr &= ~POSADA_SEG_G;
+	}
+}
+
+/* Some CPUs want the top table of PAE paging given, when its memory is there. */
+static void posada_put_sregs(struct posada_vcpu *vcpu,
+			     const struct posada_sregs *s)
+{
+	vcpu->ops->set_sregs(vcpu, s);
+	vcpu->long64 = (s->efer & EFER_LMA) &&
+		       (s->seg[POSADA_CS].attr & POSADA_SEG_L);
+	if (vcpu->ops->set_pdptes && (s->cr0 & X86_CR0_PG) &&
+	    (s->cr4 & X86_CR4_PAE) && !(s->efer & EFER_LMA))
+		set_bit(POSADA_REQ_PDPTES, &vcpu->requests);
+}
+
+#define POSADA_PCID_MASK	0xfffULL
+
+/* SDM volume 2, "MOV - Move to/from Control Registers": what makes a #GP. */
+static bool posada_cr_faults(struct posada_vcpu *vcpu,
+			     const struct posada_sregs *old,
+			     const struct posada_sregs *new)
+{
+	u64 cr0 = old->cr0 ^ new->cr0, cr4 = old->cr4 ^ new->cr4;
+	bool long_mode = old->efer & EFER_LMA;
+
+	/* Long mode begins and ends in a 32-bit code segment. */
+	if ((cr0 & X86_CR0_PG) && (new->efer & EFER_LME) &&
+	    (old->seg[POSADA_CS].attr & POSADA_SEG_L))
+		return true;
+	if (long_mode && (cr4 & X86_CR4_LA57))
+		return true;
+	if ((cr4 & new->cr4 & X86_CR4_PCIDE) && (old->cr3 & POSADA_PCID_MASK))
+		return true;
+	return posada_check_paging(vcpu, new);
+}
+
+int posada_write_cr(struct posada_vcpu *vcpu, u8 number, u64 value)
+{
+	struct posada_sregs old, new;
+
+	posada_get_sregs(vcpu, &old);
+	new = old;
+	if (number == 4) {
+		new.cr4 = value;
+	} else {
+		if (value >> 32)
+			return -EINVAL;
+		new.cr0 = (value & POSADA_CR0_VALID) | X86_CR0_ET;
+		new.efer &= ~(u64)EFER_LMA;
+		if ((new.cr0 & X86_CR0_PG) && (new.efer & EFER_LME))
+			new.efer |= EFER_LMA;
+	}
+	if (posada_cr_faults(vcpu, &old, &new))
+		return -EINVAL;
+	posada_put_sregs(vcpu, &new);
+	return 0;
+}
+
+void posada_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
+{
+	struct posada_sregs copy = *s;
+	int i;
+
+	copy.cpl = posada_cpl_of(vcpu, s);
+	for (i = 0; i < POSADA_NR_SEGS; i++)
+		posada_normal_seg(&copy, i);
+	posada_put_sregs(vcpu, &copy);
+	posada_apic_set_cr8(vcpu, s->cr8);
+}
+
+void posada_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
+{
+	vcpu->ops->get_sregs(vcpu, s);
+	s->cr8 = posada_apic_get_cr8(vcpu);
+}
+
+void posada_set_events(struct posada_vcpu *vcpu, const struct posada_events *e)
+{
+	vcpu->pending = (struct posada_event){
+		.kind = e->kind, .vector = e->vector,
+		.has_error = e->has_error_code, .error = e->error_code,
+		.payload = e->payload,
+	};
+	vcpu->shadow = e->shadow;
+	vcpu->extint = e->extint_pending ? e->extint_vector : -1;
+	atomic_set(&vcpu->nmi_pending, e->nmi_pending);
+	vcpu->ops->set_nmi_masked(vcpu, e->nmi_masked);
+}
+
+void posada_get_events(struct posada_vcpu *vcpu, struct posada_events *e)
+{
+	*e = (struct posada_events){
+		.kind = vcpu->pending.kind,
+		.nmi_pending = atomic_read(&vcpu->nmi_pending),
+		.nmi_masked = vcpu->ops->nmi_masked(vcpu),
+		.shadow = vcpu->shadow,
+		.extint_pending = vcpu->extint >= 0,
+		.extint_vector = max_t(s16, vcpu->extint, 0),
+	};
+	if (e->kind) {
+		e->vector = vcpu->pending.vector;
+		e->has_error_code = vcpu->pending.has_error;
+		e->error_code = vcpu->pending.error;
+		e->payload = vcpu->pending.payload;
+	}
+}

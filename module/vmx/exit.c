@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * From VMX's exit reasons to neutral exits. Hardware codes end here; what an
+ * exit means is decided in the core.
+ */
+#include <asm/cpufeature.h>
+#include <asm/processor.h>
+#include <asm/debugreg.h>
+#include <asm/trapnr.h>
+#include "vmx.h"
+
+/*
+ * One row an exit reason: its kind and its instruction, as the head of struct
+ * posada_exit has them, and the vector of POSADA_X_FAULT.
+ */
+struct vmx_row {
+	union {
+		struct {
+			u8 kind, insn, insn_len, nr_bytes;
+		};
+		u32 head;
+	};
+	u8 vector;
+};
+
+#define VMX_NR_REASONS	64
+#define VMX_KIND(k)	{ .kind = (k) }
+#define VMX_INSN(k, i)	{ .kind = (k), .insn = (i) }
+#define VMX_FAULT(v)	{ .kind = POSADA_X_FAULT, .vector = (v) }
+#define VMX_UD		VMX_FAULT(X86_TRAP_UD)
+#define VMX_REASON_GETSEC	11
+#define VMX_REASON_RSM		17
+
+/* Row 0, exceptions, is as special as the many that are not here. */
+static const struct vmx_row vmx_rows[VMX_NR_REASONS] = {
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = VMX_KIND(POSADA_X_HOST_IRQ),
+	[EXIT_REASON_INIT_SIGNAL]	= VMX_KIND(POSADA_X_HOST_IRQ),
+	[EXIT_REASON_PREEMPTION_TIMER]	= VMX_KIND(POSADA_X_HOST_IRQ),
+	[EXIT_REASON_TRIPLE_FAULT]	= VMX_KIND(POSADA_X_SHUTDOWN),
+	[EXIT_REASON_INTERRUPT_WINDOW]	= VMX_KIND(POSADA_X_WINDOW),
+	[EXIT_REASON_NMI_WINDOW]	= VMX_KIND(POSADA_X_WINDOW),
+	[EXIT_REASON_TPR_BELOW_THRESHOLD] = VMX_KIND(POSADA_X_WINDOW),
+	[EXIT_REASON_CPUID]	= VMX_INSN(POSADA_X_CPUID, POSADA_INSN_CPUID),
+	[EXIT_REASON_HLT]	= VMX_INSN(POSADA_X_HALT, POSADA_INSN_HLT),
+	[EXIT_REASON_VMCALL]	= VMX_INSN(POSADA_X_HYPERCALL, POSADA_INSN_HYPERCALL),
+	[EXIT_REASON_MSR_READ]	= VMX_INSN(POSADA_X_MSR, POSADA_INSN_RDMSR),
+	[EXIT_REASON_MSR_WRITE]	= VMX_INSN(POSADA_X_MSR, POSADA_INSN_WRMSR),
+	[EXIT_REASON_PAUSE_INSTRUCTION] = VMX_INSN(POSADA_X_PAUSE, POSADA_INSN_PAUSE),
+	[EXIT_REASON_WBINVD]	= VMX_INSN(POSADA_X_SKIP, POSADA_INSN_WBINVD),
+	[EXIT_REASON_INVD]	= VMX_INSN(POSADA_X_SKIP, POSADA_INSN_INVD),
+	[EXIT_REASON_XSETBV]	= VMX_INSN(POSADA_X_XSETBV, POSADA_INSN_XSETBV),
+	[EXIT_REASON_RDPMC]	= VMX_FAULT(X86_TRAP_GP),
+	[EXIT_REASON_MCE_DURING_VMENTRY] = VMX_KIND(POSADA_X_MACHINE_CHECK),
+	/* Instructions that this CPU model does not have. */
+	[EXIT_REASON_VMCLEAR] = VMX_UD, [EXIT_REASON_VMLAUNCH] = VMX_UD,
+	[EXIT_REASON_VMPTRLD] = VMX_UD, [EXIT_REASON_VMPTRST] = VMX_UD,
+	[EXIT_REASON_VMREAD] = VMX_UD, [EXIT_REASON_VMRESUME] = VMX_UD,
+	[EXIT_REASON_VMWRITE] = VMX_UD, [EXIT_REASON_VMOFF] = VMX_UD,
+	[EXIT_REASON_VMON] = VMX_UD, [EXIT_REASON_INVEPT] = VMX_UD,
+	[EXIT_REASON_INVVPID] = VMX_UD, [EXIT_REASON_VMFUNC] = VMX_UD,
+	[EXIT_REASON_MWAIT_INSTRUCTION] = VMX_UD,
+	[EXIT_REASON_MONITOR_INSTRUCTION] = VMX_UD,
+	[VMX_REASON_GETSEC] = VMX_UD, [VMX_REASON_RSM] = VMX_UD,
+};
+
+/* An event whose delivery the exit cut short. */
+static void vmx_interrupted(struct posada_vcpu *vcpu, u32 info)
+{
+	struct posada_event *ev = &vcpu->exit.interrupted;
+
+	ev->vector = info & VECTORING_INFO_VECTOR_MASK;
+	ev->has_error = info & VECTORING_INFO_DELIVER_CODE_MASK;
+	ev->error = ev->has_error ? vmx_read(IDT_VECTORING_ERROR_CODE) : 0;
+	ev->payload = 0;
+	switch (info & VECTORING_INFO_TYPE_MASK) {
+	case INTR_TYPE_EXT_INTR:
+		ev->kind = POSADA_EVENT_INTERRUPT;
+		break;
+	case INTR_TYPE_NMI_INTR:
+		ev->kind = POSADA_EVENT_NMI;
+		break;
+	case INTR_TYPE_HARD_EXCEPTION:
+		ev->kind = POSADA_EVENT_EXCEPTION;
+		if (ev->vector == X86_TRAP_PF)
+			ev->payload = to_vmx(vcpu)->cr2;
+		break;
+	default:
+		/* INT n, INT3, INTO: RIP is still at it, it comes again. */
+		return;
+	}
+}
+
+/* An IRET let NMIs in, and then faulted: it will come again. */
+static void vmx_unblock_nmi(struct posada_vcpu *vcpu, u64 info)
+{
+	if ((info & INTR_INFO_UNBLOCK_NMI) && !vcpu->exit.interrupted.kind)
+		to_vmx(vcpu)->nmi_masked = true;
+}
+
+#define VMX_DB_BITS	(DR_TRAP_BITS | DR_STEP | BIT(13))
+
+static void vmx_decode_exception(struct posada_vcpu *vcpu)
+{
+	struct posada_exit *x = &vcpu->exit;
+	u32 info = vmx_read(VM_EXIT_INTR_INFO);
+	u8 vector = info & INTR_INFO_VECTOR_MASK;
+
+	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR) {
+		x->kind = POSADA_X_HOST_IRQ;
+		vmx_host_nmi();
+		return;
+	}
+	vmx_unblock_nmi(vcpu, info);
+	switch (vector) {
+	case X86_TRAP_DB:
+		/* Bochs goes on to have it pending. */
+		vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
+		fallthrough;
+	case X86_TRAP_BP:
+		x->kind = POSADA_X_DEBUG;
+		x->debug.vector = vector;
+		x->debug.dr6 = vector == X86_TRAP_DB ?
+			       vmx_read(EXIT_QUALIFICATION) & VMX_DB_BITS : 0;
+		break;
+	case X86_TRAP_MC:
+		/* Intercepted, it is still the host's to handle. */
+		x->kind = POSADA_X_MACHINE_CHECK;
+		asm volatile("int $18");
+		break;
+	default:
+		x->kind = POSADA_X_FAULT;
+		x->fault.vector = vector;
+		x->fault.has_error = info & INTR_INFO_DELIVER_CODE_MASK;
+		x->fault.error = vmx_read(VM_EXIT_INTR_ERROR_CODE);
+	}
+}
+
+#define VMX_IO_SIZE	7
+#define VMX_IO_IN	BIT(3)
+#define VMX_IO_STRING	BIT(4)
+#define VMX_IO_PORT	16
+
+static void vmx_decode_port(struct posada_vcpu *vcpu)
+{
+	struct posada_exit *x = &vcpu->exit;
+	u64 info = vmx_read(EXIT_QUALIFICATION);
+
+	x->kind = POSADA_X_PORT;
+	x->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
+	x->port.port = info >> VMX_IO_PORT;
+	x->port.len = (info & VMX_IO_SIZE) + 1;
+	x->port.in = info & VMX_IO_IN;
+	x->port.string = info & VMX_IO_STRING;
+}
+
+static void vmx_decode_memory(struct posada_vcpu *vcpu)
+{
+	struct posada_exit *x = &vcpu->exit;
+	u64 info = vmx_read(EXIT_QUALIFICATION);
+
+	x->kind = POSADA_X_MEMORY;
+	x->memory.gpa = vmx_read(GUEST_PHYSICAL_ADDRESS);
+	x->memory.write = info & EPT_VIOLATION_ACC_WRITE;
+	x->memory.exec = info & EPT_VIOLATION_ACC_INSTR;
+	/* With a linear address that was not yet translated. */
+	x->memory.walk = (info & EPT_VIOLATION_GVA_IS_VALID) &&
+			 !(info & EPT_VIOLATION_GVA_TRANSLATED);
+	vmx_unblock_nmi(vcpu, info);
+}
+
+#define VMX_CR_TYPE	0x30
+#define VMX_CR_MOV_TO	0x00
+#define VMX_CR_CLTS	0x20
+#define VMX_CR_LMSW	0x30
+#define VMX_CR_GPR	8
+#define VMX_LMSW_BITS	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS)
+
+/* What the instruction would write; only writes of CR0 and CR4 make an exit. */
+static void vmx_decode_cr(struct posada_vcpu *vcpu)
+{
+	struct posada_exit *x = &vcpu->exit;
+	u64 info = vmx_read(EXIT_QUALIFICATION);
+	struct posada_paging pg;
+
+	vmx_get_paging(vcpu, &pg);
+	x->kind = POSADA_X_CR;
+	x->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
+	x->cr.number = info & CONTROL_REG_ACCESS_NUM;
+	switch (info & VMX_CR_TYPE) {
+	case VMX_CR_MOV_TO:
+		x->cr.value = vcpu->regs.gpr[info >> VMX_CR_GPR & 0xf];
+		if (!vcpu->long64)
+			x->cr.value = (u32)x->cr.value;
+		break;
+	case VMX_CR_CLTS:
+		x->cr.value = pg.cr0 & ~X86_CR0_TS;
+		break;
+	case VMX_CR_LMSW:
+		/* It sets PE, and never clears it. */
+		info >>= LMSW_SOURCE_DATA_SHIFT;
+		x->cr.value = (pg.cr0 & ~(VMX_LMSW_BITS & ~X86_CR0_PE)) |
+			      (info & VMX_LMSW_BITS);
+		break;
+	default:
+		x->kind = POSADA_X_UNKNOWN;
+	}
+}
+
+/* A guest that uses them gets the real ones, unless a debugger has them. */
+static void vmx_decode_dr(struct posada_vcpu *vcpu)
+{
+	struct posada_exit *x = &vcpu->exit;
+	u64 info = vmx_read(EXIT_QUALIFICATION);
+
+	x->kind = POSADA_X_NONE;
+	vmx_load_dregs(vcpu);
+	if (!(vcpu->debug.flags & POSADA_DEBUG_HARDWARE))
+		return;
+	x->kind = POSADA_X_DR;
+	x->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
+	x->dr.number = info & DEBUG_REG_ACCESS_NUM;
+	x->dr.write = !(info & TYPE_MOV_FROM_DR);
+	x->dr.gpr = DEBUG_REG_ACCESS_REG(info);
+}
+
+/* The exits with more to say than their row. */
+static noinline void vmx_decode_special(struct posada_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct posada_exit *x = &vcpu->exit;
+
+	switch (vmx->reason) {
+	case EXIT_REASON_EXCEPTION_NMI:
+		vmx_decode_exception(vcpu);
+		return;
+	case EXIT_REASON_IO_INSTRUCTION:
+		vmx_decode_port(vcpu);
+		return;
+	case EXIT_REASON_EPT_VIOLATION:
+		vmx_decode_memory(vcpu);
+		return;
+	case EXIT_REASON_CR_ACCESS:
+		vmx_decode_cr(vcpu);
+		if (x->kind == POSADA_X_CR)
+			return;
+		break;
+	case EXIT_REASON_DR_ACCESS:
+		vmx_decode_dr(vcpu);
+		return;
+	}
+	x->kind = POSADA_X_UNKNOWN;
+	x->fail.code = vmx->reason;
+	x->fail.info = vmx_read(EXIT_QUALIFICATION);
+}
+
+/* The first guest field that VMX finds fault with, as far as that is known. */
+static u32 vmx_bad_field(void)
+{
+	u64 cr0 = vmx_read(GUEST_CR0), rflags = vmx_read(GUEST_RFLAGS);
+	u64 efer = vmx_read(GUEST_IA32_EFER);
+	u32 entry = vmx_read(VM_ENTRY_CONTROLS), cs, ss;
+	u32 event = vmx_read(VM_ENTRY_INTR_INFO_FIELD);
+
+	if ((cr0 & X86_CR0_PG) && !(cr0 & X86_CR0_PE))
+		return GUEST_CR0;
+	if (!(entry & VM_ENTRY_IA32E_MODE) != !(efer & EFER_LMA))
+		return GUEST_IA32_EFER;
+	if ((rflags & X86_EFLAGS_VM) && (efer & EFER_LMA))
+		return GUEST_RFLAGS;
+	if ((event & INTR_INFO_VALID_MASK) && !(rflags & X86_EFLAGS_IF) &&
+	    (event & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_EXT_INTR)
+		return VM_ENTRY_INTR_INFO_FIELD;
+	cs = vmx_read(GUEST_CS_AR_BYTES);
+	ss = vmx_read(GUEST_SS_AR_BYTES);
+	if (VMX_AR_DPL(cs) != VMX_AR_DPL(ss))
+		return GUEST_CS_AR_BYTES;
+	return 0;
+}
+
+/* The entry failed: what the CPU says, and what is wrong, as a VMCS field. */
+static noinline void vmx_decode_refusal(struct posada_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct posada_exit *x = &vcpu->exit;
+
+	x->head = 0;
+	x->kind = POSADA_X_BAD_STATE;
+	if (vmx->reason == VMX_NO_ENTRY) {
+		vmx->sw.failed = 0;
+		x->fail.code = vmx_read(VM_INSTRUCTION_ERROR);
+		x->fail.info = 0;
+	} else {
+		x->fail.code = vmx->reason;
+		x->fail.info = vmx_read(EXIT_QUALIFICATION) << 32 |
+			       vmx_bad_field();
+	}
+}
+
+void vmx_decode(struct posada_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct posada_exit *x = &vcpu->exit;
+	const struct vmx_row *row;
+	u32 info, reason = vmx->reason;
+
+	x->interrupted.kind = POSADA_EVENT_NONE;
+	if (unlikely(reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
+		vmx_decode_refusal(vcpu);
+		return;
+	}
+	info = vmx_read(IDT_VECTORING_INFO_FIELD);
+	if (unlikely(info & VECTORING_INFO_VALID_MASK))
+		vmx_interrupted(vcpu, info);
+	/* Row 0 sends reasons past the table the long way, too. */
+	row = &vmx_rows[reason < VMX_NR_REASONS ?
+			array_index_nospec(reason, VMX_NR_REASONS) : 0];
+	x->head = row->head;
+	if (row->insn) {
+		x->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
+		x->msr.write = reason == EXIT_REASON_MSR_WRITE;
+	} else if (row->kind == POSADA_X_FAULT) {
+		x->fault.vector = row->vector;
+		x->fault.has_error = row->vector == X86_TRAP_GP;
+		x->fault.error = 0;
+	} else if (!row->kind) {
+		vmx_decode_special(vcpu);
+	}
+}

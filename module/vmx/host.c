@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The VMX backend's host side: what a host must have, its CPUs, which VMCS is
+ * where, and KVM.
+ *
+ * Without kvm.ko a CPU stays in VMX operation once it ran a vCPU, and the
+ * vCPU's VMCS in the CPU's cache, till another CPU wants it. Beside kvm.ko
+ * nothing of ours outlives a stretch with interrupts off: if KVM has the CPU
+ * in VMX operation, its current VMCS is put back; if not, VMX is on for this
+ * stretch alone, and KVM, which refuses a CPU with CR4.VMXE set, never sees it.
+ */
+#include <linux/cpu.h>
+#include <linux/slab.h>
+#include <asm/desc.h>
+#include <asm/perf_event.h>
+#include <asm/processor.h>
+#include <asm/tlbflush.h>
+#include "vmx.h"
+
+DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
+
+u64 vmx_have[VMX_NR_WORDS];
+void *vmx_msr_bitmap;
+void *vmx_msr_bitmap_spec;
+u64 vmx_host_syscall[VMX_NR_SYSCALL];
+bool vmx_l1d_leaks;
+
+/* ---- what a host must have ---- */
+
+#define VMX_BASIC_TRUE		BIT_ULL(55)
+#define VMX_MISC_SAVES_LMA	BIT_ULL(5)
+
+/*
+ * Bits to set, or capabilities to find. @missing: refuse a CPU without them;
+ * NULL: use them if they are there. @feature: only if the CPU has it.
+ */
+struct vmx_want {
+	u8 word;
+	u16 feature;
+	u64 bits;
+	const char *missing;
+};
+
+#define LACKS(what)	"this CPU has VMX without " what
+
+static const struct vmx_want vmx_wants[] = {
+	{ VMX_BASIC, 0, VMX_BASIC_TRUE, LACKS("true control capabilities") },
+	{ VMX_CPU, 0, CPU_BASED_ACTIVATE_SECONDARY_CONTROLS,
+	  LACKS("secondary controls") },
+	{ VMX_CPU2, 0, SECONDARY_EXEC_ENABLE_EPT,
+	  LACKS("extended page tables (EPT)") },
+	{ VMX_CPU2, 0, SECONDARY_EXEC_UNRESTRICTED_GUEST,
+	  LACKS("unrestricted guest") },
+	{ VMX_MISC, 0, VMX_MISC_SAVES_LMA, LACKS("saving of EFER.LMA") },
+	{ VMX_EPT, 0, VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT |
+	  VMX_EPT_2MB_PAGE_BIT | VMX_EPT_INVEPT_BIT |
+	  VMX_EPT_EXTENT_CONTEXT_BIT,
+	  LACKS("cached 4-level EPT of 2 MiB pages with single-context INVEPT") },
+	{ VMX_PIN, 0, PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING |
+	  PIN_BASED_VIRTUAL_NMIS, LACKS("exits for interrupts, virtual NMIs") },
+	{ VMX_CPU, 0, CPU_BASED_INTR_WINDOW_EXITING |
+	  CPU_BASED_NMI_WINDOW_EXITING | CPU_BASED_TPR_SHADOW,
+	  LACKS("interrupt windows, TPR shadow") },
+	{ VMX_CPU, 0, CPU_BASED_USE_MSR_BITMAPS | CPU_BASED_USE_TSC_OFFSETTING,
+	  LACKS("MSR bitmaps, TSC offset") },
+	{ VMX_CPU, 0, CPU_BASED_HLT_EXITING | CPU_BASED_MWAIT_EXITING |
+	  CPU_BASED_MONITOR_EXITING | CPU_BASED_RDPMC_EXITING |
+	  CPU_BASED_MOV_DR_EXITING | CPU_BASED_UNCOND_IO_EXITING,
+	  LACKS("exits for instructions") },
+	{ VMX_EXIT, 0, VM_EXIT_HOST_ADDR_SPACE_SIZE |
+	  VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_SAVE_IA32_EFER |
+	  VM_EXIT_LOAD_IA32_EFER | VM_EXIT_LOAD_IA32_PAT,
+	  LACKS("64-bit hosts, EFER and PAT for each side") },
+	{ VMX_ENTRY, 0, VM_ENTRY_LOAD_DEBUG_CONTROLS | VM_ENTRY_IA32E_MODE |
+	  VM_ENTRY_LOAD_IA32_EFER | VM_ENTRY_LOAD_IA32_PAT,
+	  LACKS("64-bit guests, EFER and PAT for each side") },
+	/* Instructions that would be undefined in the guest without. */
+	{ VMX_CPU2, X86_FEATURE_RDTSCP, SECONDARY_EXEC_ENABLE_RDTSCP,
+	  LACKS("RDTSCP in guests") },
+	{ VMX_CPU2, X86_FEATURE_INVPCID, SECONDARY_EXEC_ENABLE_INVPCID,
+	  LACKS("INVPCID in guests") },
+	{ VMX_CPU2, X86_FEATURE_XSAVES, VMCS_CONTROL_BIT(XSAVES),
+	  LACKS("XSAVES in guests") },
+	/* Not needed, but of use. */
+	{ VMX_PIN, 0, PIN_BASED_VMX_PREEMPTION_TIMER },
+	{ VMX_CPU2, 0, SECONDARY_EXEC_ENABLE_VPID },
+	{ VMX_CPU2, 0, SECONDARY_EXEC_WBINVD_EXITING },
+	{ VMX_CPU2, 0, SECONDARY_EXEC_PAUSE_LOOP_EXITING },
+	{ VMX_EPT, 0, VMX_EPT_AD_BIT },
+	{ VMX_EPT, 0, VMX_EPT_1GB_PAGE_BIT },
+	{ VMX_EPT, 0, VMX_EPT_PAGE_WALK_5_BIT },
+	{ VMX_EPT, 0, (VMX_VPID_INVVPID_BIT |
+		       VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT) << 32 },
+};
+
+/* Control words: the low half of the MSR must be set, the high half may be. */
+static const u32 vmx_word_msr[VMX_NR_WORDS] = {
+	[VMX_PIN] = MSR_IA32_VMX_TRUE_PINBASED_CTLS,
+	[VMX_CPU] = MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
+	[VMX_CPU2] = MSR_IA32_VMX_PROCBASED_CTLS2,
+	[VMX_EXIT] = MSR_IA32_VMX_TRUE_EXIT_CTLS,
+	[VMX_ENTRY] = MSR_IA32_VMX_TRUE_ENTRY_CTLS,
+	[VMX_BASIC] = MSR_IA32_VMX_BASIC,
+	[VMX_MISC] = MSR_IA32_VMX_MISC,
+	[VMX_EPT] = MSR_IA32_VMX_EPT_VPID_CAP,
+};
+
+static int vmx_compute(const char **why)
+{
+	const struct vmx_want *want = vmx_wants;
+	u64 may[VMX_NR_WORDS];
+	int i;
+
+	/* Those that come first in the table say whether the others exist. */
+	for (i = 0; i < VMX_NR_WORDS; i++) {
+		if (rdmsrl_safe(vmx_word_msr[i], &may[i]))
+			may[i] = 0;
+		vmx_have[i] = i < VMX_BASIC ? (u32)may[i] : may[i];
+		if (i < VMX_BASIC)
+			may[i] >>= 32;
+	}
+	for (; want < vmx_wants + ARRAY_SIZE(vmx_wants); want++) {
+		if (want->feature && !boot_cpu_has(want->feature))
+			continue;
+		if ((may[want->word] & want->bits) == want->bits) {
+			vmx_have[want->word] |= want->bits;
+		} else if (want->missing) {
+			*why = want->missing;
+			return -EOPNOTSUPP;
+		}
+	}
+	return 0;
+}
+
+struct vmx_survey {
+	atomic_t locked, taken;
+};
+
+static void vmx_ipi_survey(void *info)
+{
+	struct vmx_survey *s = info;
+	u64 ctl;
+
+	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &ctl) ||
+	    !(ctl & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX))
+		atomic_inc(&s->locked);
+	if (__read_cr4() & X86_CR4_VMXE)
+		atomic_inc(&s->taken);
+}
+
+/* ---- the MSR bitmap ---- */
+
+/* MSRs that the CPU switches, or that are loaded while the vCPU is. */
+static const u32 vmx_direct_msrs[] = {
+	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+};
+
+/* Reads of the low and the high MSRs, then writes of both; 1 KiB each. */
+static void vmx_allow_msr(u8 *map, u32 msr)
+{
+	u32 base = msr < 0x2000 ? 0 : 0x400, index = msr & 0x1fff;
+
+	map[base + index / 8] &= ~BIT(index % 8);
+	map[base + 0x800 + index / 8] &= ~BIT(index % 8);
+}
+
+static void vmx_free_maps(void)
+{
+	free_page((unsigned long)vmx_msr_bitmap);
+	free_page((unsigned long)vmx_msr_bitmap_spec);
+	vmx_msr_bitmap = NULL;
+	vmx_msr_bitmap_spec = NULL;
+}
+
+static __must_check int vmx_alloc_maps(void)
+{
+	int i;
+
+	vmx_msr_bitmap = (void *)__get_free_page(GFP_KERNEL);
+	vmx_msr_bitmap_spec = (void *)__get_free_page(GFP_KERNEL);
+	if (!vmx_msr_bitmap || !vmx_msr_bitmap_spec) {
+		vmx_free_maps();
+		return -ENOMEM;
+	}
+	memset(vmx_msr_bitmap, 0xff, PAGE_SIZE);
+	for (i = 0; i < ARRAY_SIZE(vmx_direct_msrs); i++)
+		vmx_allow_msr(vmx_msr_bitmap, vmx_direct_msrs[i]);
+	memcpy(vmx_msr_bitmap_spec, vmx_msr_bitmap, PAGE_SIZE);
+	vmx_allow_msr(vmx_msr_bitmap_spec, MSR_IA32_SPEC_CTRL);
+	vmx_allow_msr(vmx_msr_bitmap_spec, MSR_IA32_PRED_CMD);
+	return 0;
+}
+
+/* ---- the CPUs ---- */
+
+static void vmx_free_cpus(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct vmx_cpu *c = per_cpu_ptr(&vmx_cpus, cpu);
+
+		free_page((unsigned long)c->vmxon);
+		memset(c, 0, sizeof(*c));
+	}
+}
+
+static __must_check int vmx_alloc_cpus(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct vmx_cpu *c = per_cpu_ptr(&vmx_cpus, cpu);
+
+		INIT_LIST_HEAD(&c->active);
+		c->vmxon = (void *)get_zeroed_page(GFP_KERNEL);
+		if (!c->vmxon) {
+			vmx_free_cpus();
+			return -ENOMEM;
+		}
+		*(u32 *)c->vmxon = vmx_basic_vmcs_revision_id(vmx_have[VMX_BASIC]);
+	}
+	return 0;
+}
+
+static bool vmx_on(struct vmx_cpu *cpu)
+{
+	u64 region = __pa(cpu->vmxon);
+	bool failed = true;
+
+	cr4_set_bits_irqsoff(X86_CR4_VMXE);
+	intel_pt_handle_vmx(1);
+	asm volatile("1: vmxon %[region]\nsetbe %[failed]\n2:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : [failed] "+q" (failed)
+		     : [region] "m" (region) : "cc", "memory");
+	if (WARN_ONCE(failed, "posada: VMXON failed\n"))
+		intel_pt_handle_vmx(0);
+	return !failed;
+}
+
+static void vmx_off(void)
+{
+	asm volatile("1: vmxoff\n2:\n" _ASM_EXTABLE(1b, 2b) : : : "cc",
+		     "memory");
+	intel_pt_handle_vmx(0);
+}
+
+/* ---- which VMCS is where; all irqoff ---- */
+
+static void vmx_point(u64 vmcs)
+{
+	asm volatile("1: vmptrld %[vmcs]\n2:\n" _ASM_EXTABLE(1b, 2b)
+		     : : [vmcs] "m" (vmcs) : "cc", "memory");
+}
+
+/* Write the VMCS back to memory; in VMX's words it is "clear" then. */
+static void vmx_write_back(u64 vmcs)
+{
+	asm volatile("1: vmclear %[vmcs]\n2:\n" _ASM_EXTABLE(1b, 2b)
+		     : : [vmcs] "m" (vmcs) : "cc", "memory");
+}
+
+static void vmx_clear(struct vmx_vcpu *vmx)
+{
+	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
+
+	vmx_write_back(__pa(vmx->vmcs));
+	if (cpu->current_vcpu == vmx)
+		cpu->current_vcpu = NULL;
+	list_del(&vmx->link);
+	vmx->sw.flags &= ~VMX_SWITCH_LAUNCHED;
+	/* The last access: another CPU takes it as soon as it sees this. */
+	smp_store_release(&vmx->cpu, -1);
+}
+
+/* May KVM's be what is current? It faults outside of VMX operation. */
+static bool vmx_current(u64 *vmcs)
+{
+	bool on = false;
+
+	asm volatile("1: vmptrst %[vmcs]\nmovb $1, %[on]\n2:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : [on] "+q" (on), [vmcs] "=m" (*vmcs) : : "cc");
+	return on;
+}
+
+static void vmx_borrow(struct vmx_cpu *cpu)
+{
+	cpu->shared = true;
+	cpu->kvm_cr4 = cr4_read_shadow() & X86_CR4_VMXE;
+	cpu->kvm_on = cpu->kvm_cr4 && vmx_current(&cpu->kvm_vmcs);
+	if (!cpu->kvm_on)
+		vmx_on(cpu);
+}
+
+void vmx_release(struct vmx_cpu *cpu)
+{
+	if (likely(!cpu->shared))
+		return;
+	if (cpu->current_vcpu)
+		vmx_clear(cpu->current_vcpu);
+	if (!cpu->kvm_on)
+		vmx_off();
+	else if (cpu->kvm_vmcs != VMX_NO_VMCS)
+		vmx_point(cpu->kvm_vmcs);
+	if (!cpu->kvm_cr4)
+		cr4_clear_bits_irqsoff(X86_CR4_VMXE);
+	cpu->shared = false;
+}
+
+/* What an exit loads that is another on each CPU. */
+static void vmx_move(struct vmx_vcpu *vmx, int id)
+{
+	struct desc_ptr gdt;
+	u64 esp;
+
+	native_store_gdt(&gdt);
+	rdmsrl(MSR_IA32_SYSENTER_ESP, esp);
+	vmx_write(HOST_TR_BASE,
+		  (unsigned long)&get_cpu_entry_area(id)->tss.x86_tss);
+	vmx_write(HOST_GDTR_BASE, gdt.address);
+	vmx_write(HOST_GS_BASE, cpu_kernelmode_gs_base(id));
+	vmx_write(HOST_IA32_SYSENTER_ESP, esp);
+	vmx->host_cpu = id;
+	/* Whatever the TLB still has of its last time here is too old. */
+	vmx->todo |= VMX_TODO_EPT;
+}
+
+void vmx_acquire(struct vmx_vcpu *vmx)
+{
+	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
+	int id = smp_processor_id();
+
+	if (static_branch_unlikely(&posada_polite))
+		vmx_borrow(cpu);
+	else if (unlikely(!cpu->up))
+		cpu->up = vmx_on(cpu);
+	/* A new one becomes a VMCS by this. */
+	if (vmx->host_cpu < 0)
+		vmx_write_back(__pa(vmx->vmcs));
+	vmx_point(__pa(vmx->vmcs));
+	cpu->current_vcpu = vmx;
+	if (vmx->cpu != id) {
+		vmx->cpu = id;
+		list_add(&vmx->link, &cpu->active);
+	}
+	if (vmx->host_cpu != id)
+		vmx_move(vmx, id);
+}
+
+static void vmx_ipi_clear(void *vmx)
+{
+	if (((struct vmx_vcpu *)vmx)->cpu == smp_processor_id())
+		vmx_clear(vmx);
+}
+
+void vmx_fetch(struct vmx_vcpu *vmx)
+{
+	int cpu;
+
+	/* Pairs with the release in vmx_clear(). */
+	cpu = smp_load_acquire(&vmx->cpu);
+	if (cpu >= 0 && cpu != smp_processor_id())
+		smp_call_function_single(cpu, vmx_ipi_clear, vmx, 1);
+}
+
+void vmx_begin(struct vmx_vcpu *vmx, struct vmx_hold *hold)
+{
+	preempt_disable();
+	/* A loaded vCPU is on this CPU already: no IPI with interrupts off. */
+	vmx_fetch(vmx);
+	local_irq_save(hold->irqs);
+	hold->acquired = this_cpu_read(vmx_cpus.current_vcpu) != vmx;
+	if (hold->acquired)
+		vmx_acquire(vmx);
+}
+
+void vmx_end(struct vmx_hold *hold)
+{
+	if (hold->acquired)
+		vmx_release(this_cpu_ptr(&vmx_cpus));
+	local_irq_restore(hold->irqs);
+	preempt_enable();
+}
+
+u64 vmx_peek(struct vmx_vcpu *vmx, u32 field)
+{
+	struct vmx_hold hold;
+	u64 value;
+
+	vmx_begin(vmx, &hold);
+	value = vmx_read(field);
+	vmx_end(&hold);
+	return value;
+}
+
+void vmx_poke(struct vmx_vcpu *vmx, u32 field, u64 value)
+{
+	struct vmx_hold hold;
+
+	vmx_begin(vmx, &hold);
+	vmx_write(field, value);
+	vmx_end(&hold);
+}
+
+void vmx_forget(struct vmx_vcpu *vmx)
+{
+	int cpu = READ_ONCE(vmx->cpu);
+
+	if (cpu >= 0)
+		smp_call_function_single(cpu, vmx_ipi_clear, vmx, 1);
+	/* Its memory may be the next vCPU's: that one needs its own IBPB. */
+	for_each_possible_cpu(cpu)
+		cmpxchg(&per_cpu_ptr(&vmx_cpus, cpu)->last, vmx, NULL);
+}
+
+void vmx_flush_now(struct vmx_vcpu *vmx)
+{
+	struct {
+		u64 what, address;
+	} vpid = { vmx_read(VIRTUAL_PROCESSOR_ID) }, ept = { vmx->eptp };
+
+	if ((vmx->todo & VMX_TODO_EPT) ||
+	    !vmx_has(VMX_EPT, (VMX_VPID_INVVPID_BIT |
+			       VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT) << 32))
+		asm volatile("1: invept %[desc], %[type]\n2:\n"
+			     _ASM_EXTABLE(1b, 2b)
+			     : : [type] "r" ((u64)VMX_EPT_EXTENT_CONTEXT),
+			     [desc] "m" (ept) : "cc", "memory");
+	else if (vpid.what)
+		asm volatile("1: invvpid %[desc], %[type]\n2:\n"
+			     _ASM_EXTABLE(1b, 2b)
+			     : : [type] "r" ((u64)VMX_VPID_EXTENT_SINGLE_CONTEXT),
+			     [desc] "m" (vpid) : "cc", "memory");
+}
+
+void vmx_cpu_down(void)
+{
+	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
+	struct vmx_vcpu *vmx, *next;
+
+	list_for_each_entry_safe(vmx, next, &cpu->active, link) {
+		/* What the TLB holds when it is back up, nobody knows. */
+		vmx->host_cpu = -1;
+		vmx_clear(vmx);
+	}
+	if (cpu->up) {
+		vmx_off();
+		cr4_clear_bits_irqsoff(X86_CR4_VMXE);
+	}
+	cpu->up = false;
+	cpu->last = NULL;
+}
+
+static void vmx_ipi_down(void *unused)
+{
+	vmx_cpu_down();
+}
+
+/* ---- probe ---- */
+
+static int vmx_check(const char **why)
+{
+	struct vmx_survey s = {};
+
+	if (!(cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31))) {
+		*why = "this CPU offers no Intel VMX";
+		return -ENODEV;
+	}
+	on_each_cpu(vmx_ipi_survey, &s, 1);
+	if (atomic_read(&s.locked)) {
+		*why = "VMX is disabled by the firmware: enable it in its setup";
+		return -EPERM;
+	}
+	if (!static_key_enabled(&posada_polite) && atomic_read(&s.taken)) {
+		*why = "another hypervisor holds VMX: stop it first";
+		return -EBUSY;
+	}
+	return vmx_compute(why);
+}
+
+static void vmx_describe(struct posada_backend *b)
+{
+	u64 caps = 0;
+
+	b->pt_levels = vmx_has(VMX_EPT, VMX_EPT_PAGE_WALK_5_BIT) &&
+		       pgtable_l5_enabled() ? 5 : 4;
+	b->features = POSADA_FEATURE_DIRTY_LOG | POSADA_FEATURE_NEXT_RIP;
+	if (vmx_has(VMX_CPU2, SECONDARY_EXEC_PAUSE_LOOP_EXITING))
+		b->features |= POSADA_FEATURE_PAUSE_FILTER;
+	if (vmx_has(VMX_EPT, VMX_EPT_1GB_PAGE_BIT))
+		b->features |= POSADA_FEATURE_GIB_PAGES;
+	/* Else a guest that executes in them can stop the whole machine. */
+	b->large_no_exec = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) &&
+			   !cpu_mitigations_off();
+	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
+		rdmsrl_safe(MSR_IA32_ARCH_CAPABILITIES, &caps);
+	vmx_l1d_leaks = boot_cpu_has_bug(X86_BUG_L1TF) &&
+			l1tf_mitigation != L1TF_MITIGATION_OFF &&
+			!(caps & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH);
+	rdmsrl(MSR_STAR, vmx_host_syscall[VMX_STAR]);
+	rdmsrl(MSR_LSTAR, vmx_host_syscall[VMX_LSTAR]);
+	rdmsrl(MSR_SYSCALL_MASK, vmx_host_syscall[VMX_SFMASK]);
+}
+
+int vmx_probe(const char **why)
+{
+	int r = vmx_check(why);
+
+	if (r)
+		return r;
+	*why = "out of memory";
+	r = vmx_alloc_maps();
+	if (r)
+		return r;
+	r = vmx_alloc_cpus();
+	if (r) {
+		vmx_free_maps();
+		return r;
+	}
+	vmx_describe(&posada_vmx);
+	return 0;
+}
+
+void vmx_unprobe(void)
+{
+	on_each_cpu(vmx_ipi_down, NULL, 1);
+	vmx_free_cpus();
+	vmx_free_maps();
+}

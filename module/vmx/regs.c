@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The registers that the VMCS holds, to and from the neutral structs.
+ */
+#include <asm/msr.h>
+#include <asm/nospec-branch.h>
+#include <asm/processor.h>
+#include <asm/tlbflush.h>
+#include <asm/trapnr.h>
+#include "../pagetable.h"
+#include "vmx.h"
+
+/* The fields of a segment lie 2 apart, in the order of the encoding. */
+#define VMX_SEG(field, seg)	(GUEST_ES_##field + 2 * (seg))
+
+static_assert(VMX_SEG(SELECTOR, POSADA_GS) == GUEST_GS_SELECTOR);
+static_assert(VMX_SEG(SELECTOR, POSADA_LDTR) == GUEST_LDTR_SELECTOR);
+static_assert(VMX_SEG(BASE, POSADA_TR) == GUEST_TR_BASE);
+static_assert(VMX_SEG(LIMIT, POSADA_TR) == GUEST_TR_LIMIT);
+static_assert(VMX_SEG(AR_BYTES, POSADA_TR) == GUEST_TR_AR_BYTES);
+
+/* Access rights: VMX leaves a gap of four bits after the first eight. */
+#define VMX_AR_LOW		0xff
+#define VMX_AR_HIGH		0xf00
+#define VMX_AR_GAP		4
+
+#define VMX_ATTR_V86		0xf3	/* present, DPL 3, data */
+
+/* ---- segments ---- */
+
+static void vmx_get_seg(int i, struct posada_segment *s)
+{
+	u32 ar = vmx_read(VMX_SEG(AR_BYTES, i));
+
+	s->base = vmx_read(VMX_SEG(BASE, i));
+	s->limit = vmx_read(VMX_SEG(LIMIT, i));
+	s->selector = vmx_read(VMX_SEG(SELECTOR, i));
+	s->attr = (ar & VMX_AR_LOW) | (ar >> VMX_AR_GAP & VMX_AR_HIGH);
+	if (ar & VMX_AR_UNUSABLE_MASK)
+		s->attr = (s->attr & ~POSADA_SEG_P) | POSADA_SEG_UNUSABLE;
+}
+
+static void vmx_set_seg(const struct posada_sregs *s, int i)
+{
+	u32 attr = s->seg[i].attr, ar;
+
+	ar = (attr & VMX_AR_LOW) | (attr & VMX_AR_HIGH) << VMX_AR_GAP;
+	if (attr & POSADA_SEG_UNUSABLE || !(attr & POSADA_SEG_P))
+		ar = (ar & ~VMX_AR_P_MASK) | VMX_AR_UNUSABLE_MASK;
+	vmx_write(VMX_SEG(BASE, i), s->seg[i].base);
+	vmx_write(VMX_SEG(LIMIT, i), s->seg[i].limit);
+	vmx_write(VMX_SEG(SELECTOR, i), s->seg[i].selector);
+	vmx_write(VMX_SEG(AR_BYTES, i), ar);
+}
+
+/* Virtual-8086 mode has nothing but selectors. */
+static void vmx_set_v86(const struct posada_sregs *s)
+{
+	int i;
+
+	for (i = POSADA_ES; i <= POSADA_GS; i++) {
+		vmx_write(VMX_SEG(BASE, i), s->seg[i].selector << 4);
+		vmx_write(VMX_SEG(LIMIT, i), 0xffff);
+		vmx_write(VMX_SEG(AR_BYTES, i), VMX_ATTR_V86);
+	}
+}
+
+/* ---- control registers ---- */
+
+/* Bits that the guest owns are in the register, the others in the shadow. */
+static u64 vmx_cr0(void)
+{
+	return (vmx_read(GUEST_CR0) & VMX_CR0_OWNED) |
+	       (vmx_read(CR0_READ_SHADOW) & ~VMX_CR0_OWNED);
+}
+
+static u64 vmx_cr4(struct vmx_vcpu *vmx)
+{
+	return (vmx_read(GUEST_CR4) & vmx->cr4_owned) |
+	       (vmx_read(CR4_READ_SHADOW) & ~vmx->cr4_owned);
+}
+
+/* A guest's CD is not the CPU's: memory types are the second level's. */
+static void vmx_set_cr0(u64 cr0)
+{
+	vmx_write(GUEST_CR0, (cr0 & VMX_CR0_OWNED) | X86_CR0_ET | X86_CR0_NE);
+	vmx_write(CR0_READ_SHADOW, cr0);
+}
+
+static void vmx_set_cr4(struct vmx_vcpu *vmx, u64 cr4)
+{
+	u64 host = cr4_read_shadow() & X86_CR4_MCE;
+
+	vmx_write(GUEST_CR4, (cr4 & ~VMX_CR4_HOST) | host | X86_CR4_VMXE);
+	vmx_write(CR4_READ_SHADOW, cr4);
+	vmx_write(CR4_GUEST_HOST_MASK, ~vmx->cr4_owned);
+}
+
+/* The guest changes by itself what its CPUID lets it: once that is fixed. */
+void vmx_own_cr4(struct posada_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct vmx_hold hold;
+	u64 cr4;
+
+	vmx_begin(vmx, &hold);
+	cr4 = vmx_cr4(vmx);
+	vmx->cr4_owned = posada_cpuid_cr4_mask(vcpu->vm) & ~VMX_CR4_HOST;
+	vmx_set_cr4(vmx, cr4);
+	vmx_end(&hold);
+	vmx->policy_known = true;
+}
+
+static void vmx_set_efer(struct vmx_vcpu *vmx, u64 efer)
+{
+	u32 entry = vmx_have[VMX_ENTRY] & ~VM_ENTRY_IA32E_MODE;
+
+	if (efer & EFER_LMA)
+		entry |= VM_ENTRY_IA32E_MODE;
+	vmx_write(VM_ENTRY_CONTROLS, entry);
+	vmx_write(GUEST_IA32_EFER, efer);
+	vmx->syscall = efer & EFER_SCE;
+}
+
+/* ---- all of them ---- */
+
+void vmx_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct vmx_hold hold;
+	int i;
+
+	vmx_begin(vmx, &hold);
+	for (i = 0; i < POSADA_NR_SEGS; i++)
+		vmx_get_seg(i, &s->seg[i]);
+	s->gdt = (struct posada_table){ vmx_read(GUEST_GDTR_BASE),
+					vmx_read(GUEST_GDTR_LIMIT) };
+	s->idt = (struct posada_table){ vmx_read(GUEST_IDTR_BASE),
+					vmx_read(GUEST_IDTR_LIMIT) };
+	s->cr0 = vmx_cr0();
+	s->cr3 = vmx_read(GUEST_CR3);
+	s->cr4 = vmx_cr4(vmx);
+	s->efer = vmx_read(GUEST_IA32_EFER);
+	vmx_end(&hold);
+	s->cr2 = vmx->cr2;
+	s->cr8 = vcpu->cr8;
+	s->cpl = (s->seg[POSADA_SS].attr & POSADA_SEG_DPL) >>
+		 POSADA_SEG_DPL_SHIFT;
+	memset(s->pad, 0, sizeof(s->pad));
+}
+
+void vmx_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct vmx_hold hold;
+	int i;
+
+	vmx_begin(vmx, &hold);
+	for (i = 0; i < POSADA_NR_SEGS; i++)
+		vmx_set_seg(s, i);
+	if (vcpu->regs.rflags & X86_EFLAGS_VM)
+		vmx_set_v86(s);
+	vmx_write(GUEST_GDTR_BASE, s->gdt.base);
+	vmx_write(GUEST_GDTR_LIMIT, s->gdt.limit);
+	vmx_write(GUEST_IDTR_BASE, s->idt.base);
+	vmx_write(GUEST_IDTR_LIMIT, s->idt.limit);
+	vmx_set_cr0(s->cr0);
+	vmx_write(GUEST_CR3, s->cr3);
+	vmx_set_cr4(vmx, s->cr4);
+	vmx_set_efer(vmx, s->efer);
+	vmx_end(&hold);
+	vmx->cr2 = s->cr2;
+	vcpu->cpl = s->cpl;
+	/* Paging may mean something else now; translations may not survive. */
+	vmx->todo |= VMX_TODO_VPID;
+	vmx_sync_syscall(vmx);
+}
+
+/* SVM reads these four from memory, as it needs them. */
+void vmx_set_pdptes(struct posada_vcpu *vcpu, const u64 *pdpte)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		vmx_poke(to_vmx(vcpu), GUEST_PDPTR0 + 2 * i, pdpte[i]);
+}
+
+void vmx_get_paging(struct posada_vcpu *vcpu, struct posada_paging *pg)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct vmx_hold hold;
+	u32 ar;
+
+	vmx_begin(vmx, &hold);
+	pg->cr0 = vmx_cr0();
+	pg->cr3 = vmx_read(GUEST_CR3);
+	pg->cr4 = vmx_cr4(vmx);
+	pg->efer = vmx_read(GUEST_IA32_EFER);
+	pg->cs_base = vmx_read(GUEST_CS_BASE);
+	ar = vmx_read(GUEST_CS_AR_BYTES);
+	pg->cpl = VMX_AR_DPL(vmx_read(GUEST_SS_AR_BYTES));
+	vmx_end(&hold);
+	pg->rflags = vcpu->regs.rflags;
+	pg->pkru = vcpu->pkru;
+	pg->cs_l = ar & VMX_AR_L_MASK;
+	pg->cs_db = ar & VMX_AR_DB_MASK;
+}
+
+/* ---- debug registers ---- */
+
+void vmx_get_dregs(struct posada_vcpu *vcpu, struct posada_dregs *d)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	memcpy(d->dr, vmx->dr, sizeof(d->dr));
+	d->dr6 = vmx->dr6;
+	d->dr7 = vmx->dr7_kept ? vmx->guest_dr7 : vmx_peek(vmx, GUEST_DR7);
+}
+
+void vmx_set_dregs(struct posada_vcpu *vcpu, const struct posada_dregs *d)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	memcpy(vmx->dr, d->dr, sizeof(d->dr));
+	vmx->dr6 = d->dr6;
+	if (vmx->dr7_kept)
+		vmx->guest_dr7 = d->dr7;
+	else
+		vmx_poke(vmx, GUEST_DR7, d->dr7);
+	/* Armed breakpoints must be in the CPU, asked for or not. */
+	if (d->dr7 & VMX_DR7_ARMED)
+		vmx_load_dregs(vcpu);
+}
+
+void vmx_update_debug(struct posada_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	/* #UD: the other vendor's hypercall. #AC: an endless loop else. */
+	u32 exceptions = BIT(X86_TRAP_DB) | BIT(X86_TRAP_UD) |
+			 BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC);
+
+	if (vcpu->debug.flags & POSADA_DEBUG_BREAK)
+		exceptions |= BIT(X86_TRAP_BP);
+	vmx_poke(vmx, EXCEPTION_BITMAP, exceptions);
+	if (vcpu->debug.flags & POSADA_DEBUG_HARDWARE) {
+		if (!vmx->dr7_kept)
+			vmx->guest_dr7 = vmx_peek(vmx, GUEST_DR7);
+		vmx->dr7_kept = true;
+		vmx_poke(vmx, GUEST_DR7, POSADA_DR7_FIXED | vcpu->debug.dr7);
+		vmx_load_dregs(vcpu);
+	} else if (vmx->dr7_kept) {
+		vmx->dr7_kept = false;
+		vmx_poke(vmx, GUEST_DR7, vmx->guest_dr7);
+	}
+}
+
+/* ---- MSRs ---- */
+
+/* SYSCALL's are put into the CPU for a guest that can use them, at load. */
+void vmx_sync_syscall(struct vmx_vcpu *vmx)
+{
+	static const u32 msr[VMX_NR_SYSCALL] = {
+		[VMX_STAR] = MSR_STAR, [VMX_LSTAR] = MSR_LSTAR,
+		[VMX_SFMASK] = MSR_SYSCALL_MASK,
+	};
+	const u64 *want;
+	int i;
+
+	preempt_disable();
+	want = vmx->loaded && vmx->syscall ? vmx->syscall_msr :
+					     vmx_host_syscall;
+	for (i = 0; i < VMX_NR_SYSCALL; i++) {
+		if (likely(vmx->live_msr[i] == want[i]))
+			continue;
+		wrmsrl(msr[i], want[i]);
+		vmx->live_msr[i] = want[i];
+	}
+	preempt_enable();
+}
+
+/* Where the VMCS keeps an MSR, or 0. */
+static u32 vmx_msr_field(u32 index)
+{
+	switch (index) {
+	case MSR_FS_BASE:		return GUEST_FS_BASE;
+	case MSR_GS_BASE:		return GUEST_GS_BASE;
+	case MSR_IA32_SYSENTER_CS:	return GUEST_SYSENTER_CS;
+	case MSR_IA32_SYSENTER_ESP:	return GUEST_SYSENTER_ESP;
+	case MSR_IA32_SYSENTER_EIP:	return GUEST_SYSENTER_EIP;
+	case MSR_IA32_CR_PAT:		return GUEST_IA32_PAT;
+	}
+	return 0;
+}
+
+/* Where we do, or NULL. */
+static u64 *vmx_msr(struct vmx_vcpu *vmx, u32 index)
+{
+	switch (index) {
+	case MSR_STAR:			return &vmx->syscall_msr[VMX_STAR];
+	case MSR_LSTAR:			return &vmx->syscall_msr[VMX_LSTAR];
+	case MSR_SYSCALL_MASK:		return &vmx->syscall_msr[VMX_SFMASK];
+	case MSR_CSTAR:			return &vmx->cstar;
+	case MSR_KERNEL_GS_BASE:	return &vmx->kernel_gs_base;
+	case MSR_IA32_SPEC_CTRL:
+		return boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL) ?
+		       &vmx->sw.guest_spec_ctrl : NULL;
+	}
+	return NULL;
+}
+
+int vmx_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u64 *kept = vmx_msr(vmx, index);
+	u32 field = vmx_msr_field(index);
+
+	if (field) {
+		*value = vmx_peek(vmx, field);
+		return 0;
+	}
+	if (!kept)
+		return -ENOENT;
+	preempt_disable();
+	if (index == MSR_KERNEL_GS_BASE && vmx->loaded)
+		rdmsrl(MSR_KERNEL_GS_BASE, *kept);
+	*value = *kept;
+	preempt_enable();
+	return 0;
+}
+
+/* The guest uses SPEC_CTRL or PRED_CMD: no more exits for them. */
+static void vmx_spec_ctrl_passthrough(struct vmx_vcpu *vmx)
+{
+	vmx_poke(vmx, MSR_BITMAP, __pa(vmx_msr_bitmap_spec));
+	vmx->sw.flags |= VMX_SWITCH_SPEC_CTRL;
+}
+
+int vmx_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u64 *kept = vmx_msr(vmx, index);
+	u32 field = vmx_msr_field(index);
+
+	if (field) {
+		vmx_poke(vmx, field, value);
+		return 0;
+	}
+	if (index == MSR_IA32_PRED_CMD && boot_cpu_has(X86_FEATURE_USE_IBPB)) {
+		if (value)
+			wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+		vmx_spec_ctrl_passthrough(vmx);
+		return 0;
+	}
+	if (!kept)
+		return -ENOENT;
+	preempt_disable();
+	*kept = value;
+	if (index == MSR_KERNEL_GS_BASE && vmx->loaded)
+		wrmsrl(MSR_KERNEL_GS_BASE, value);
+	if (vmx->loaded)
+		vmx_sync_syscall(vmx);
+	preempt_enable();
+	if (index == MSR_IA32_SPEC_CTRL && value)
+		vmx_spec_ctrl_passthrough(vmx);
+	return 0;
+}
+
+void vmx_set_tsc_offset(struct posada_vcpu *vcpu, u64 offset)
+{
+	vmx_poke(to_vmx(vcpu), TSC_OFFSET, offset);
+}

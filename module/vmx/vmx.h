@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the VMX backend keeps for each vCPU and each CPU, shared by host.c
+ * (CPUs and their VMCSs), vmx.c (life, entry, events), regs.c (registers),
+ * exit.c (translation of exits) and enter.S (the switch).
+ */
+#ifndef POSADA_VMX_H
+#define POSADA_VMX_H
+
+/* Offsets into struct vmx_switch for enter.S, checked in vmx.c. */
+#define VMX_SWITCH_RSP		0
+#define VMX_SWITCH_GUEST_SPEC	8
+#define VMX_SWITCH_HOST_SPEC	16
+#define VMX_SWITCH_FLAGS	24
+#define VMX_SWITCH_FAILED	28
+
+#define VMX_SWITCH_SPEC_CTRL	1	/* SPEC_CTRL differs or is the guest's */
+#define VMX_SWITCH_LAUNCHED_BIT	1	/* VMRESUME, not VMLAUNCH */
+#define VMX_SWITCH_LAUNCHED	(1 << VMX_SWITCH_LAUNCHED_BIT)
+
+#define VMX_HOST_RSP		0x6c14	/* HOST_RSP, for the assembler */
+
+#ifndef __ASSEMBLY__
+
+#include <linux/list.h>
+#include <asm/asm.h>
+#include <asm/vmx.h>
+#include "../posada.h"
+
+/* What enter.S reads and writes. */
+struct vmx_switch {
+	u64 host_rsp;		/* what the VMCS has */
+	u64 guest_spec_ctrl;	/* in and out */
+	u64 host_spec_ctrl;
+	u32 flags;
+	u32 failed;		/* out: VMLAUNCH or VMRESUME came back */
+};
+
+/* SYSCALL's MSRs, in the CPU while the vCPU is loaded and EFER.SCE is set. */
+enum { VMX_STAR, VMX_LSTAR, VMX_SFMASK, VMX_NR_SYSCALL };
+
+/* The host's, while the vCPU is loaded; an exit does not bring them back. */
+struct vmx_host {
+	u64 fs_base, kernel_gs_base, debugctl;
+	u16 fs, gs, ds, es, ldt;
+	bool stale;		/* an exit has dropped them */
+};
+
+/* Bits of vmx_vcpu.todo: what commit has to look at. */
+#define VMX_TODO_INJECT		BIT(0)
+#define VMX_TODO_CONTROL	BIT(1)	/* cpu_control, tpr_threshold */
+#define VMX_TODO_VPID		BIT(2)	/* drop linear translations */
+#define VMX_TODO_EPT		BIT(3)	/* drop all translations */
+
+struct vmx_vcpu {
+	struct vmx_switch sw;
+	u64 rip, rsp, rflags;	/* what the VMCS has */
+	u64 cr2;
+	u32 todo;
+	u32 interruptibility;	/* what the VMCS has */
+	u32 reason;		/* of the last exit, or VMX_NO_ENTRY */
+	bool nmi_masked;
+	u32 *tpr;		/* in the virtual-APIC page */
+	u64 host_cr3, host_cr4, host_fs_base;	/* what the VMCS has */
+
+	void *vmcs, *vapic;	/* pages */
+	int cpu;		/* whose VMCS cache may hold it, or -1; A */
+	int host_cpu;		/* whose host state, TLB entries it has */
+	struct list_head link;	/* on vmx_cpu.active */
+	u64 eptp;
+	u32 cpu_control, tpr_threshold;
+	u32 inject_info, inject_error;
+	u64 cr4_owned;		/* bits that the guest changes by itself */
+	bool policy_known;	/* ... as CPUID has them */
+
+	bool loaded;
+	bool l1d_due;		/* others were here: flush the L1D cache */
+	bool syscall;		/* the guest has EFER.SCE */
+	u64 syscall_msr[VMX_NR_SYSCALL], live_msr[VMX_NR_SYSCALL];
+	u64 cstar;		/* Intel's CPUs never use it */
+	u64 kernel_gs_base;	/* while not loaded */
+	struct vmx_host host;
+
+	bool dr_loaded;		/* the guest uses DR0-3: no exits for them */
+	bool dr_armed;		/* they, and DR6, are in the CPU */
+	bool dr7_kept;		/* guest_dr7 is: the VMCS has a debugger's */
+	u64 guest_dr7;
+	u64 dr[4], dr6;
+};
+
+struct vmx_cpu {
+	struct vmx_vcpu *current_vcpu;	/* whose VMCS is the current one */
+	struct list_head active;	/* vCPUs whose VMCS may be cached */
+	void *vmxon;			/* page */
+	struct vmx_vcpu *last;		/* that ran here last, for IBPB */
+	u64 kvm_vmcs;			/* current when we came */
+	bool up;			/* VMXON by us, until vmx_cpu_down() */
+	bool shared;			/* VMX is KVM's, or on for this series */
+	bool kvm_on;			/* ... KVM's */
+	bool kvm_cr4;			/* ... CR4.VMXE was KVM's */
+};
+
+DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
+
+#define VMX_NO_ENTRY		(~0U)
+#define VMX_NO_VMCS		(~0ULL)
+#define VMX_DR7_ARMED		0xff		/* L0-3, G0-3 */
+#define VMX_DR7_GD		BIT_ULL(13)
+#define VMX_PENDING_STEP	BIT_ULL(14)
+#define VMX_SHADOW		(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)
+#define VMX_VAPIC_TPR		0x80
+
+/* CR0 bits that the guest has without exits; the others change rarely. */
+#define VMX_CR0_OWNED	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM |		\
+			 X86_CR0_TS | X86_CR0_WP | X86_CR0_AM | X86_CR0_PG)
+/* VMX needs VMXE; MCE is the host's, for machine checks are. */
+#define VMX_CR4_HOST	(X86_CR4_VMXE | X86_CR4_SMXE | X86_CR4_MCE)
+
+/* The words of vmx_have[]: control words, then capabilities. */
+enum {
+	VMX_PIN, VMX_CPU, VMX_CPU2, VMX_EXIT, VMX_ENTRY, VMX_BASIC, VMX_MISC,
+	VMX_EPT, VMX_NR_WORDS
+};
+
+static __always_inline struct vmx_vcpu *to_vmx(struct posada_vcpu *vcpu)
+{
+	return vcpu->arch;
+}
+
+/*
+ * VMX instructions fault outside of VMX operation, which nobody but another
+ * hypervisor's bug ends: then the guest does not run, but the host lives on.
+ */
+static __always_inline u64 vmx_read(u64 field)
+{
+	u64 value = 0;
+
+	asm volatile("1: vmread %[field], %[value]\n2:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : [value] "+r" (value) : [field] "r" (field) : "cc");
+	return value;
+}
+
+static __always_inline void vmx_write(u64 field, u64 value)
+{
+	asm volatile("1: vmwrite %[value], %[field]\n2:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : : [field] "r" (field), [value] "rm" (value)
+		     : "cc", "memory");
+}
+
+/* host.c: constant once probed */
+extern u64 vmx_have[VMX_NR_WORDS];
+extern void *vmx_msr_bitmap;		/* exits for every MSR but some */
+extern void *vmx_msr_bitmap_spec;	/* and not for SPEC_CTRL, PRED_CMD */
+extern u64 vmx_host_syscall[VMX_NR_SYSCALL];
+extern bool vmx_l1d_leaks;
+
+static inline bool vmx_has(int word, u64 bits)
+{
+	return (vmx_have[word] & bits) == bits;
+}
+
+int vmx_probe(const char **why);
+void vmx_unprobe(void);
+void vmx_cpu_down(void);
+/* Irqoff: the vCPU's VMCS becomes current here; and KVM's does again. */
+void vmx_acquire(struct vmx_vcpu *vmx);
+void vmx_release(struct vmx_cpu *cpu);
+/* Preemption off, interrupts on: no CPU but this one has it cached. */
+void vmx_fetch(struct vmx_vcpu *vmx);
+/* Task: no CPU has it cached, or ran it last. */
+void vmx_forget(struct vmx_vcpu *vmx);
+void vmx_flush_now(struct vmx_vcpu *vmx);
+
+/* Have the VMCS at hand, in any context, from vmx_begin() to vmx_end(). */
+struct vmx_hold {
+	unsigned long irqs;
+	bool acquired;
+};
+
+void vmx_begin(struct vmx_vcpu *vmx, struct vmx_hold *hold);
+void vmx_end(struct vmx_hold *hold);
+u64 vmx_peek(struct vmx_vcpu *vmx, u32 field);
+void vmx_poke(struct vmx_vcpu *vmx, u32 field, u64 value);
+
+/* exit.c */
+void vmx_decode(struct posada_vcpu *vcpu);
+
+/* vmx.c */
+void vmx_load_dregs(struct posada_vcpu *vcpu);
+
+/* regs.c: operations of struct posada_backend, and what goes with them */
+void vmx_own_cr4(struct posada_vcpu *vcpu);
+void vmx_sync_syscall(struct vmx_vcpu *vmx);
+void vmx_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s);
+void vmx_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
+void vmx_set_pdptes(struct posada_vcpu *vcpu, const u64 *pdpte);
+void vmx_get_paging(struct posada_vcpu *vcpu, struct posada_paging *pg);
+void vmx_get_dregs(struct posada_vcpu *vcpu, struct posada_dregs *d);
+void vmx_set_dregs(struct posada_vcpu *vcpu, const struct posada_dregs *d);
+void vmx_update_debug(struct posada_vcpu *vcpu);
+int vmx_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value);
+int vmx_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value);
+void vmx_set_tsc_offset(struct posada_vcpu *vcpu, u64 offset);
+
+/* enter.S. Irqoff: @regs is posada_regs.gpr. */
+void vmx_switch(struct vmx_switch *sw, u64 *regs);
+void vmx_exit_point(void);		/* where exits arrive: no function */
+void vmx_host_nmi(void);		/* have the host handle an NMI now */
+
+#endif /* __ASSEMBLY__ */
+#endif /* POSADA_VMX_H */
