@@ -169,7 +169,8 @@ help:
 #> Variables (with the default):
 #>   VCPUS=1 MEM=512M  run: the guest's CPUs and memory
 #>   APPEND=           run: more of the guest's kernel command line
-#>   HOST=svm          the emulated host: svm (AMD), none (no hardware virtualization)
+#>   HOST=svm          the emulated host: svm (AMD), none (no hardware virtualization); on the
+#>                     slower Bochs: vmx (Intel), svm-bochs (another AMD CPU)
 #>   KERNEL=6.1        the host's kernel: 6.1 or 6.12
 #>   SMP= HOST_MEM=    the host's CPUs and memory
 #>   TIMEOUT=          seconds until the emulated host is stopped
