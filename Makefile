@@ -109,6 +109,7 @@ setup:
 # One selftest after a change: only what it needs is built. T may name several.
 .PHONY: test-job check-job smoke-job
 test-job: module-$(KERNEL) userspace guest selftests $(BUILD)/guest.cpio
+	@$(LAB)/setup run $(KERNEL) $(if $(filter vmx %-bochs,$(HOST)),bochs)
 	@$(call job,$(LAB)/tests $(T))
 check-job smoke-job: %-job: | $(BUILD)
 	@$(call job,selftests/check/all $(filter smoke,$*))
@@ -116,6 +117,7 @@ test check smoke: %: %-job
 	@$(end)
 
 bench: module-$(KERNEL) userspace
+	@$(LAB)/setup run $(KERNEL) $(if $(filter vmx %-bochs,$(HOST)),bochs)
 	$(call part,selftests/bench,bench,LIBPOSADA=$(BUILD)/userspace)
 	@selftests/bench/run
 

@@ -18,6 +18,7 @@ import base64
 import os
 import pty
 import re
+import select
 import shutil
 import socket
 import struct
@@ -201,8 +202,12 @@ def mebibytes(text):
 class Pty:
     """A pseudoterminal that passes bytes; our end of it, with the words of a socket."""
 
-    def __init__(self):
-        self.fd, self.other = pty.openpty()
+    def __init__(self, path=None):
+        """Without a path: a new one. With one: the far end of another program's."""
+        if path:
+            self.fd = self.other = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        else:
+            self.fd, self.other = pty.openpty()
         tty.setraw(self.other)
         # Bochs turns the processing of output on again: leave it nothing to do.
         mode = termios.tcgetattr(self.other)
@@ -239,7 +244,7 @@ class Bochs:
         with open(base, "rb") as f:
             prepare(folder, kernel.boot_image(), f"{CMDLINE} {args.append}".strip(), [f.read(), job])
         ports = {"tty" if args.tty else "out": Pty(), "err": Pty(), "ctl": Pty()}
-        self.ends = {**ports, "screen": Pty()}
+        self.ends = {**ports, "words": Pty()}
         self.feed = None
         if args.tty:
             self.input = ports["tty"]
@@ -255,11 +260,25 @@ class Bochs:
         # Debian's build starts in its debugger.
         with open(commands, "w") as f:
             f.write("c\n")
-        screen = self.ends["screen"].other
+        words = self.ends["words"].other
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "bochs-bin", "-q", "-f", settings, "-rc", commands],
-            stdin=screen, stdout=screen, stderr=screen, start_new_session=True,
+            stdin=words, stdout=words, stderr=words, start_new_session=True,
             env=dict(os.environ, TERM="linux"))
+        self.ends["screen"] = self.screen()
+
+    def screen(self):
+        """Open the terminal that Bochs makes for the VGA's text: it stops when nobody reads that."""
+        words, said = self.ends["words"], b""
+        pidfd = os.pidfd_open(self.process.pid)
+        while not (match := re.search(rb'connected to screen "(/dev/pts/\d+)"', said)):
+            ready, _, _ = select.select([words, pidfd], [], [], 60)
+            if words not in ready:
+                self.process.kill()
+                raise lab.LabError("Bochs does not start: " + said.decode(errors="replace").strip()[-500:])
+            said += words.recv(4096)
+        os.close(pidfd)
+        return Pty(match.group(1))
 
     def wants(self, line):
         """The job's side takes input a line at a time, when it has asked for it."""
