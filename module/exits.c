@@ -470,6 +470,11 @@ static const struct {
 	[POSADA_X_UNKNOWN] = { posada_x_unknown, POSADA_STAT_OTHER },
 };
 
+u8 posada_exit_stat(const struct posada_vcpu *vcpu)
+{
+	return posada_exits[vcpu->exit.kind].stat;
+}
+
 /* ---- exits that are answered with interrupts still off ---- */
 
 #define POSADA_FAST	(BIT(POSADA_X_MSR) | BIT(POSADA_X_CPUID) |	\

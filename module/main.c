@@ -199,7 +199,8 @@ static const struct posada_ioctl posada_sys_ioctls[] = {
 	{ POSADA_INFO, sizeof(struct posada_info), POSADA_IOCTL_OUT, 0, 0,
 	  posada_info },
 	{ POSADA_VM_CREATE, sizeof(struct posada_vm_create), 0,
-	  offsetof(struct posada_vm_create, pad), POSADA_VM_MSR_EXITS,
+	  offsetof(struct posada_vm_create, pad), POSADA_VM_MSR_EXITS |
+	  POSADA_VM_PROFILE_EXITS,
 	  posada_sys_vm_create },
 };
 

@@ -206,6 +206,7 @@ struct posada_vcpu {
 	u32 clock_gen;			/* C: what the clock page is made by */
 	int clock_cpu;			/* C: and on which CPU */
 	bool steal_marked;		/* C: the guest was told: preempted */
+	struct posada_profile_table *profile; /* K; NULL: none was asked for */
 	u64 halt_poll_ns;		/* C: how long to poll in HLT now */
 	struct rcuwait wait;		/* where HLT sleeps */
 	struct task_struct __rcu *task;	/* who runs it, to yield to */
@@ -560,6 +561,31 @@ int posada_skip(struct posada_vcpu *vcpu);
 int posada_handle_exit(struct posada_vcpu *vcpu);
 /* The same, irqoff, for the few that need no more; -EAGAIN: nothing done. */
 int posada_fast_exit(struct posada_vcpu *vcpu);
+
+/* The counter (enum posada_stat) of the last exit's cause. Any context. */
+u8 posada_exit_stat(const struct posada_vcpu *vcpu);
+
+/* ---- profile.c ---- */
+DECLARE_STATIC_KEY_FALSE(posada_profiling);
+int __must_check posada_profile_init(struct posada_vcpu *vcpu);
+void posada_profile_free(struct posada_vcpu *vcpu);
+/* POSADA_PROFILE. Task. */
+int posada_profile_read(struct posada_vcpu *vcpu, struct posada_profile *args);
+void posada_profile_note_exit(struct posada_vcpu *vcpu);
+void posada_profile_note_entry(struct posada_vcpu *vcpu);
+
+/* Irqoff; the exit is decoded, or an entry is next. */
+static __always_inline void posada_profile_exit(struct posada_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&posada_profiling) && vcpu->profile)
+		posada_profile_note_exit(vcpu);
+}
+
+static __always_inline void posada_profile_entry(struct posada_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&posada_profiling) && vcpu->profile)
+		posada_profile_note_entry(vcpu);
+}
 
 /* ---- run.c ---- */
 /* POSADA_RUN. C. 0, or an errno. */

@@ -477,8 +477,10 @@ static __always_inline void posada_enter_armed(struct posada_vcpu *vcpu)
 	if (trace_posada_entry_enabled())
 		trace_posada_entry(vcpu->id, vcpu->regs.rip);
 	vcpu->stat[POSADA_STAT_ENTRIES]++;
+	posada_profile_entry(vcpu);
 	static_call(posada_enter)(vcpu);
 	static_call(posada_decode)(vcpu);
+	posada_profile_exit(vcpu);
 	if (trace_posada_exit_enabled())
 		trace_posada_exit(vcpu->id, vcpu->exit.kind, vcpu->regs.rip);
 	if (unlikely(vcpu->debug.flags & POSADA_DEBUG_STEP))

@@ -71,6 +71,7 @@ void posada_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 void posada_vcpu_free(struct posada_vcpu *vcpu)
 {
 	posada_apic_free(vcpu);
+	posada_profile_free(vcpu);
 	vcpu->ops->vcpu_free(vcpu);
 	posada_mmu_free_cache(&vcpu->tables);
 	fpu_free_guest_fpstate(&vcpu->fpu);
@@ -100,9 +101,13 @@ static struct posada_vcpu *posada_vcpu_alloc(struct posada_vm *vm, u32 id)
 		goto free_run;
 	if (vm->ops->vcpu_init(vcpu))
 		goto free_fpu;
+	if (posada_profile_init(vcpu))
+		goto free_arch;
 	posada_apic_init(vcpu);
 	return vcpu;
 
+free_arch:
+	vm->ops->vcpu_free(vcpu);
 free_fpu:
 	fpu_free_guest_fpstate(&vcpu->fpu);
 free_run:
@@ -269,6 +274,11 @@ int posada_vm_stats(void *object, void *args)
 	return 0;
 }
 
+static int posada_vcpu_profile(void *object, void *args)
+{
+	return posada_profile_read(object, args);
+}
+
 static const struct posada_ioctl posada_vcpu_ioctls[] = {
 	{ POSADA_KICK, .flags = POSADA_IOCTL_ANY_MM,
 	  .call = posada_vcpu_kick },
@@ -288,6 +298,9 @@ static const struct posada_ioctl posada_vcpu_ioctls[] = {
 	{ POSADA_VCPU_STATS, sizeof(struct posada_stats),
 	  POSADA_IOCTL_OUT | POSADA_IOCTL_ANY_MM,
 	  offsetof(struct posada_stats, pad), 0, posada_vcpu_stats },
+	{ POSADA_PROFILE, sizeof(struct posada_profile),
+	  POSADA_IOCTL_OUT | POSADA_IOCTL_ANY_MM, 0, 0,
+	  posada_vcpu_profile },
 	{ POSADA_TRANSLATE, sizeof(struct posada_translate),
 	  POSADA_IOCTL_LOCK | POSADA_IOCTL_OUT,
 	  offsetof(struct posada_translate, pad), POSADA_ACCESS_READ |

@@ -32,6 +32,7 @@ union arg {
 	struct posada_apic_reg apic;
 	struct posada_debug debug;
 	struct posada_translate translate;
+	struct posada_profile profile;
 	u8 bytes[8192];
 };
 
@@ -132,9 +133,17 @@ static void fill_translate(struct vm *vm, union arg *a)
 	a->translate.gva = 0x1000;
 }
 
+static void fill_profile(struct vm *vm, union arg *a)
+{
+	(void)vm;
+	a->profile.buf = (u64)buffer;
+	a->profile.entries = 1024;
+}
+
 static const struct row rows[] = {
 	{ "INFO", POSADA_INFO, sizeof(struct posada_info), 0, 0, SYS, NULL, false },
-	{ "VM_CREATE", POSADA_VM_CREATE, sizeof(struct posada_vm_create), POSADA_VM_MSR_EXITS,
+	{ "VM_CREATE", POSADA_VM_CREATE, sizeof(struct posada_vm_create),
+	  POSADA_VM_MSR_EXITS | POSADA_VM_PROFILE_EXITS,
 	  offsetof(struct posada_vm_create, pad), SYS, fill_vm_create, true },
 	{ "VCPU_CREATE", POSADA_VCPU_CREATE, sizeof(struct posada_vcpu_create), 0,
 	  offsetof(struct posada_vcpu_create, pad), VM, fill_vcpu_create, true },
@@ -170,6 +179,8 @@ static const struct row rows[] = {
 	{ "TRANSLATE", POSADA_TRANSLATE, sizeof(struct posada_translate),
 	  POSADA_ACCESS_READ | POSADA_ACCESS_WRITE | POSADA_ACCESS_EXEC | POSADA_ACCESS_USER,
 	  offsetof(struct posada_translate, pad), VCPU, fill_translate, false },
+	{ "PROFILE", POSADA_PROFILE, sizeof(struct posada_profile), 0,
+	  0, VCPU, fill_profile, false },
 };
 
 static void guest_nothing(void)
@@ -178,7 +189,7 @@ static void guest_nothing(void)
 
 static struct vm *abi_vm(void)
 {
-	struct vm *vm = vm_new(1);
+	struct vm *vm = vm_new_flags(1, POSADA_VM_PROFILE_EXITS);
 
 	buffer = map_anon(65536);
 	slot_set(vm, 1, 0x20000000, buffer, 65536, POSADA_SLOT_DIRTY_LOG);
@@ -429,7 +440,7 @@ TEST(unwritable_answer)
 {
 	static const u32 answering[] = {
 		POSADA_INFO, POSADA_VM_STATS, POSADA_VCPU_STATS, POSADA_VM_STATE,
-		POSADA_VCPU_STATE, POSADA_TRANSLATE,
+		POSADA_VCPU_STATE, POSADA_TRANSLATE, POSADA_PROFILE,
 	};
 	struct vm *vm = abi_vm();
 	u8 *page = map_anon(4096);
@@ -469,7 +480,7 @@ TEST(wrong_fd)
 	}
 	/* Numbers that are nobody's. */
 	for (kind = SYS; kind <= VCPU; kind++) {
-		for (nr = 0x28; nr < 0x100; nr++)
+		for (nr = 0x29; nr < 0x100; nr++)
 			EXPECT_EQ(px(fd_of(vm, kind), POSADA_IO(nr), &a), -ENOTTY);
 		EXPECT_EQ(px(fd_of(vm, kind), 0, &a), -ENOTTY);
 		EXPECT_EQ(px(fd_of(vm, kind), POSADA_IO(0) | 0x40000000, &a), -ENOTTY);
@@ -511,7 +522,8 @@ static int child_calls(struct vm *vm)
 		int want = -EIO;
 
 		/* Counters, and the system fd, are anyone's who holds the fd. */
-		if (r->kind == SYS || r->nr == POSADA_VM_STATS || r->nr == POSADA_VCPU_STATS)
+		if (r->kind == SYS || r->nr == POSADA_VM_STATS || r->nr == POSADA_VCPU_STATS ||
+		    r->nr == POSADA_PROFILE)
 			want = 0;
 		fill(r, vm, &a);
 		expect(r, "from a forked child", issue(r, vm, &a), want);

@@ -160,3 +160,118 @@ TEST(while_running)
 	ASSERT_EQ(px(v->fd, POSADA_KICK, NULL), 0);
 	pthread_join(t, NULL);
 }
+
+/* ---- POSADA_PROFILE ---- */
+
+#define PROFILE_ROOM	2048
+
+static struct posada_profile_entry profiled[PROFILE_ROOM];
+
+/* The entries of @v are in profiled[]; -> how many, or -errno. */
+static int profile(struct vcpu *v, u32 room, u32 *used)
+{
+	struct posada_profile p = {
+		.size = sizeof(p), .buf = (u64)profiled, .entries = room,
+	};
+	int rc;
+
+	memset(profiled, 0xff, sizeof(profiled));
+	rc = px(v->fd, POSADA_PROFILE, &p);
+	EXPECT_EQ(p.lost, 0);
+	*used = p.used;
+	return rc;
+}
+
+static u64 profile_count(u32 used, u32 cause, u64 key)
+{
+	u32 i;
+
+	for (i = 0; i < used; i++)
+		if (profiled[i].cause == cause && profiled[i].key == key)
+			return profiled[i].count;
+	return 0;
+}
+
+TEST(profile_by_key)
+{
+	struct vm *vm = vm_new_flags(1, POSADA_VM_PROFILE_EXITS);
+	struct vcpu *v = vm->vcpu[0];
+	u64 all = 0;
+	u32 i, used, less;
+
+	vcpu_start(v, guest_exits, 0);
+	EXPECT_SYNC(v, 1);
+	for (i = 0; i < 3; i++)
+		vcpu_expect(v, POSADA_EXIT_PORT);
+	EXPECT_SYNC(v, 2);
+	EXPECT_SYNC(v, 3);
+	ASSERT_EQ(profile(v, PROFILE_ROOM, &used), 0);
+	EXPECT_EQ(profile_count(used, POSADA_STAT_CPUID, 0), 7);
+	EXPECT_EQ(profile_count(used, POSADA_STAT_MSR, 0x3b), 5);
+	EXPECT_EQ(profile_count(used, POSADA_STAT_MSR, X2(APIC_SELF_IPI) | POSADA_PROFILE_WRMSR), 1);
+	EXPECT_EQ(profile_count(used, POSADA_STAT_PORT, 0x80), 3);
+	EXPECT_EQ(profile_count(used, POSADA_STAT_PORT, 0x80 | POSADA_PROFILE_IN), 0);
+	EXPECT_EQ(profile_count(used, POSADA_STAT_PORT, PORT_SYNC), 3);
+	EXPECT_EQ(profile_count(used, POSADA_STAT_HALT, 0), 1);
+	/* Each exit is in one place, each key once. */
+	for (i = 0; i < used; i++) {
+		all += profiled[i].count;
+		EXPECT_GT(profiled[i].count, 0);
+		EXPECT_EQ(profiled[i].pad, 0);
+		EXPECT_EQ(profile_count(used, profiled[i].cause, profiled[i].key),
+			  profiled[i].count);
+	}
+	EXPECT_EQ(all, vcpu_stat(v, POSADA_STAT_ENTRIES));
+	/* What does not fit is not written; how much there is, is told. */
+	EXPECT_EQ(profile(v, used - 1, &less), -ENOSPC);
+	EXPECT_EQ(less, used);
+	EXPECT_EQ(profiled[used - 1].cause, 0xffffffff);
+}
+
+/* More keys than there is room for: every exit is still counted somewhere. */
+static void guest_sweep(void)
+{
+	u32 port;
+
+	for (port = 0x1000; port < 0x2000; port++)
+		g_outb(port, 0);
+	g_sync(1);
+}
+
+TEST(profile_overflows)
+{
+	struct vm *vm = vm_new_flags(1, POSADA_VM_PROFILE_EXITS);
+	struct vcpu *v = vm->vcpu[0];
+	struct posada_profile p = {
+		.size = sizeof(p), .buf = (u64)profiled, .entries = PROFILE_ROOM,
+	};
+	u64 all = 0;
+	u32 i;
+
+	vcpu_start(v, guest_sweep, 0);
+	do
+		vcpu_expect(v, POSADA_EXIT_PORT);
+	while (v->run->port.port != PORT_SYNC);
+	ASSERT_EQ(px(v->fd, POSADA_PROFILE, &p), 0);
+	EXPECT_GT(p.lost, 0);
+	for (i = 0; i < p.used; i++)
+		all += profiled[i].count;
+	EXPECT_EQ(all + p.lost, vcpu_stat(v, POSADA_STAT_ENTRIES));
+}
+
+TEST(profile_errors)
+{
+	struct vm *vm = vm_new(1);
+	struct posada_profile p = {
+		.size = sizeof(p), .buf = (u64)profiled, .entries = 1,
+	};
+
+	vcpu_start(vm->vcpu[0], guest_exits, 0);
+	EXPECT_SYNC(vm->vcpu[0], 1);
+	EXPECT_EQ(px(vm->vcpu[0]->fd, POSADA_PROFILE, &p), -ENODATA);
+	vm = vm_new_flags(1, POSADA_VM_PROFILE_EXITS);
+	vcpu_start(vm->vcpu[0], guest_exits, 0);
+	EXPECT_SYNC(vm->vcpu[0], 1);
+	p.buf = 0x1000;
+	EXPECT_EQ(px(vm->vcpu[0]->fd, POSADA_PROFILE, &p), -EFAULT);
+}

@@ -41,6 +41,8 @@ enum posada_backend_id {
 #define POSADA_IOC		0xB9
 #define POSADA_IO(nr)		(((unsigned int)POSADA_IOC << 8) | (nr))
 
+#include "posada_stats.h"
+
 /* ---- system fd ---- */
 
 /*
@@ -85,6 +87,7 @@ struct posada_vm_create {
 };
 
 #define POSADA_VM_MSR_EXITS	(1U << 0) /* unknown MSRs exit, not fault */
+#define POSADA_VM_PROFILE_EXITS	(1U << 1) /* for POSADA_PROFILE */
 
 /* ---- VM fd ---- */
 
@@ -249,56 +252,6 @@ struct posada_state {
 #define POSADA_STATE_WRITE	(1U << 0)
 #define POSADA_STATE_DRY_RUN	(1U << 1)	/* with WRITE */
 #define POSADA_STATE_MAX	(1U << 20)	/* bytes of a stream, at most */
-
-/*
- * POSADA_VM_STATS, POSADA_VCPU_STATS (struct posada_stats): counters since
- * creation; a VM's are the sums over its vCPUs and its own. May be called
- * from any process that holds the fd, also while the vCPU runs.
- */
-#define POSADA_VM_STATS		POSADA_IO(0x17)
-#define POSADA_VCPU_STATS	POSADA_IO(0x26)
-
-enum posada_stat {
-	POSADA_STAT_ENTRIES,		/* guest entries */
-	POSADA_STAT_EXITS,		/* exits to userspace */
-	POSADA_STAT_PORT,		/* exits by cause, from here */
-	POSADA_STAT_MEMORY,		/* second-level faults */
-	POSADA_STAT_MSR,
-	POSADA_STAT_CPUID,
-	POSADA_STAT_HYPERCALL,
-	POSADA_STAT_HALT,
-	POSADA_STAT_PAUSE,
-	POSADA_STAT_WINDOW,
-	POSADA_STAT_HOST_IRQ,
-	POSADA_STAT_EXCEPTION,
-	POSADA_STAT_OTHER,		/* to here */
-	POSADA_STAT_INJECT_IRQ,		/* events injected */
-	POSADA_STAT_INJECT_NMI,
-	POSADA_STAT_INJECT_EXCEPTION,
-	POSADA_STAT_REINJECT,		/* deliveries interrupted by an exit */
-	POSADA_STAT_IPI,		/* sent by the guest */
-	POSADA_STAT_DOORBELL,
-	POSADA_STAT_HALT_POLL_HIT,	/* woke while polling */
-	POSADA_STAT_HALT_NS,		/* time asleep in HLT, nanoseconds */
-	POSADA_STAT_GUEST_NS,		/* time in RUN, nanoseconds */
-	POSADA_STAT_TLB_FLUSH,
-	POSADA_STAT_PAGES_4K,		/* VM: mappings made, by size */
-	POSADA_STAT_PAGES_2M,
-	POSADA_STAT_PAGES_1G,
-	POSADA_STAT_ZAPPED,		/* VM: mappings dropped */
-	POSADA_STAT_TABLES,		/* VM: page-table pages, now */
-	POSADA_STAT_MSI,		/* VM: messages delivered */
-	POSADA_STAT_IRQFD,		/* VM: of these, from irqfds */
-	POSADA_STAT_COUNT
-};
-
-struct posada_stats {
-	__u32 size;
-	__u32 flags;
-	__u32 count;		/* out: counters that this kernel has */
-	__u32 pad;
-	__u64 value[48];	/* by enum posada_stat; the rest is 0 */
-};
 
 /* ---- vCPU fd ---- */
 
@@ -770,6 +723,8 @@ POSADA_ASSERT(sizeof(struct posada_inject) == 32);
 POSADA_ASSERT(sizeof(struct posada_apic_reg) == 16);
 POSADA_ASSERT(sizeof(struct posada_debug) == 48);
 POSADA_ASSERT(sizeof(struct posada_translate) == 40);
+POSADA_ASSERT(sizeof(struct posada_profile) == 32);
+POSADA_ASSERT(sizeof(struct posada_profile_entry) == 32);
 POSADA_ASSERT(sizeof(struct posada_regs) == 144);
 POSADA_ASSERT(sizeof(struct posada_segment) == 16);
 POSADA_ASSERT(sizeof(struct posada_sregs) == 216);

@@ -299,6 +299,21 @@ int posada_vcpu_stats(struct posada_vcpu *vcpu, struct posada_stats *stats)
 	return posada_call(vcpu->fd, POSADA_VCPU_STATS, stats);
 }
 
+int posada_vcpu_profile(struct posada_vcpu *vcpu,
+			struct posada_profile_entry *entries, uint32_t room,
+			uint32_t *used, uint64_t *lost)
+{
+	struct posada_profile arg = {
+		.size = sizeof(arg), .buf = (uintptr_t)entries,
+		.entries = room,
+	};
+	int ret = posada_call(vcpu->fd, POSADA_PROFILE, &arg);
+
+	*used = arg.used;
+	*lost = arg.lost;
+	return ret;
+}
+
 static int inject(struct posada_vcpu *vcpu, uint32_t kind, uint32_t vector)
 {
 	struct posada_inject arg = {

@@ -112,6 +112,10 @@ struct posada_run *posada_vcpu_page(struct posada_vcpu *vcpu);
 int posada_vcpu_run(struct posada_vcpu *vcpu);
 int posada_vcpu_kick(struct posada_vcpu *vcpu);
 int posada_vcpu_stats(struct posada_vcpu *vcpu, struct posada_stats *stats);
+/* Where its exits went: @used of at most @room entries; see POSADA_PROFILE. */
+int posada_vcpu_profile(struct posada_vcpu *vcpu,
+			struct posada_profile_entry *entries, uint32_t room,
+			uint32_t *used, uint64_t *lost);
 int posada_inject_nmi(struct posada_vcpu *vcpu);
 int posada_inject_init(struct posada_vcpu *vcpu);
 int posada_inject_interrupt(struct posada_vcpu *vcpu, uint8_t vector);

@@ -49,7 +49,9 @@ static void create_vm(struct machine *m)
 	if (m->cfg->vcpus > info.max_vcpus)
 		die("--vcpus %u: the module allows %u a VM", m->cfg->vcpus,
 		    info.max_vcpus);
-	ret = posada_vm_create(&m->vm, fd, m->cfg->backend, 0);
+	ret = posada_vm_create(&m->vm, fd, m->cfg->backend,
+			       m->cfg->profile == STATS_NONE ? 0 :
+			       POSADA_VM_PROFILE_EXITS);
 	if (ret == -ENODEV)
 		die("this host does not offer the backend %s; see `posada doctor`",
 		    posada_backend_name(m->cfg->backend));
@@ -110,6 +112,7 @@ struct machine *machine_create(const struct config *cfg)
 	struct machine *m = xcalloc(1, sizeof(*m));
 
 	m->cfg = cfg;
+	m->created_ns = now_ns();
 	m->exec_status = -1;
 	m->stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (m->stop_fd < 0)
@@ -125,6 +128,7 @@ void machine_start(struct machine *m)
 {
 	unsigned int i;
 
+	m->started_ns = now_ns();
 	for (i = 0; i < m->nr_cpus; i++) {
 		if (pthread_create(&m->cpu[i].thread, NULL, vcpu_main,
 				   &m->cpu[i]))
@@ -157,6 +161,7 @@ void machine_finish(struct machine *m)
 	for (i = 0; i < m->nr_cpus; i++)
 		if (m->cpu[i].started)
 			pthread_join(m->cpu[i].thread, NULL);
+	m->stopped_ns = now_ns();
 	console_finish(m->console);
 	m->console = NULL;
 }

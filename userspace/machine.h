@@ -67,6 +67,7 @@ struct config {
 	uint64_t mem;
 	enum boot_kind boot;
 	enum stats_kind stats;
+	enum stats_kind profile;
 	enum posada_backend_id backend;
 	struct device_config dev;
 };
@@ -108,6 +109,7 @@ struct machine {
 	int status;
 	char *last_words;		/* for stderr, after the console's */
 	int exec_status;		/* what COM2 reported, or -1 */
+	uint64_t created_ns, started_ns, stopped_ns; /* by now_ns() */
 };
 
 /* machine.c */
@@ -142,6 +144,10 @@ char *dump_death(struct machine *m, struct posada_vcpu *vcpu,
 
 /* stats.c */
 void stats_print(struct machine *m, FILE *to);
+
+/* profile.c */
+uint64_t now_ns(void);			/* CLOCK_MONOTONIC */
+void profile_print(struct machine *m, FILE *to);
 
 /* util.c */
 /* Print one line that begins with "posada: ", and end with status 1. */

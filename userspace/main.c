@@ -80,6 +80,7 @@ static int run_machine(struct machine *m, struct exec *exec, int room_fd)
 	if (m->last_words)
 		fputs(m->last_words, stderr);
 	stats_print(m, stderr);
+	profile_print(m, stderr);
 	devices_free(m->devices);
 	status = final_status(m);
 	machine_free(m);

@@ -46,6 +46,8 @@ static const char help[] =
 	"  -e, --exec CMD        have the guest's init run CMD: print its output, exit\n"
 	"                        with its status (an initrd that knows how: posada(1))\n"
 	"      --stats[=json]    print exit counters at the end, on stderr\n"
+	"      --profile-boot[=json]\n"
+	"                        print where the time and the exits went, on stderr\n"
 	"  -h, --help            this help\n"
 	"\n"
 	"Keys (with a terminal on stdin)\n"
@@ -61,7 +63,7 @@ static const char help[] =
 
 enum {
 	OPT_MODULE = 256, OPT_BOOT, OPT_BACKEND, OPT_DEVICE, OPT_STATS,
-	OPT_DISK, OPT_RNG, OPT_VIRTIO,
+	OPT_DISK, OPT_RNG, OPT_VIRTIO, OPT_PROFILE,
 };
 
 static const struct option options[] = {
@@ -79,6 +81,7 @@ static const struct option options[] = {
 	{ "disk",    required_argument, NULL, OPT_DISK },
 	{ "rng",     no_argument,       NULL, OPT_RNG },
 	{ "virtio",  required_argument, NULL, OPT_VIRTIO },
+	{ "profile-boot", optional_argument, NULL, OPT_PROFILE },
 	{ "help",    no_argument,       NULL, 'h' },
 	{ 0 }
 };
@@ -171,12 +174,12 @@ static enum posada_backend_id parse_backend(const char *text)
 	return parse_name("backend", text, names, 4);
 }
 
-static enum stats_kind parse_stats(const char *text)
+static enum stats_kind parse_stats(const char *option, const char *text)
 {
 	if (!text)
 		return STATS_TEXT;
 	if (strcmp(text, "json"))
-		usage_error("run", "--stats=%s: only json", text);
+		usage_error("run", "--%s=%s: only json", option, text);
 	return STATS_JSON;
 }
 
@@ -236,7 +239,10 @@ static void take_option(struct config *cfg, int c, char *arg)
 		cfg->device = arg;
 		break;
 	case OPT_STATS:
-		cfg->stats = parse_stats(arg);
+		cfg->stats = parse_stats("stats", arg);
+		break;
+	case OPT_PROFILE:
+		cfg->profile = parse_stats("profile-boot", arg);
 		break;
 	default:
 		take_device(&cfg->dev, c, arg);
