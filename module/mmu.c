@@ -120,6 +120,7 @@ u64 *posada_mmu_map(struct posada_vcpu *vcpu, const struct posada_mapping *m,
 {
 	struct posada_mmu *mmu = &vcpu->vm->mmu;
 	const struct posada_pt_format *f = mmu->format;
+	struct posada_mapping smaller;
 	u64 *table = mmu->table;
 	u64 *entry, old;
 	int level;
@@ -129,6 +130,14 @@ u64 *posada_mmu_map(struct posada_vcpu *vcpu, const struct posada_mapping *m,
 		old = READ_ONCE(*entry);
 		if (old && is_leaf(f, old, level) && allows(f, old, m))
 			return NULL;
+		/* What was split to be executed stays so. */
+		if (level == m->level && !m->exec && old &&
+		    !is_leaf(f, old, level)) {
+			smaller = *m;
+			smaller.level--;
+			smaller.exec = smaller.level == POSADA_LEVEL_4K;
+			m = &smaller;
+		}
 		if (level == m->level)
 			break;
 		if (old && is_leaf(f, old, level)) {

@@ -388,6 +388,9 @@ static __always_inline void vmx_collect(struct posada_vcpu *vcpu)
 	if (unlikely(state & VMX_SHADOW))
 		vcpu->shadow = state & GUEST_INTR_STATE_STI ?
 			       POSADA_SHADOW_STI : POSADA_SHADOW_MOV_SS;
+	/* No trap is due but after a shadow; Bochs says so of each cut short. */
+	else if (unlikely(vmx->rflags & X86_EFLAGS_TF))
+		vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	vcpu->cr8 = *vmx->tpr >> 4;
 	vcpu->cpl = VMX_AR_DPL(vmx_read(GUEST_SS_AR_BYTES));
 	vcpu->long64 = (vmx_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK) &&
