@@ -112,6 +112,24 @@ struct posada_exit {
 };
 
 /*
+ * A row of a backend's table of hardware exits: kind and instruction, as the
+ * head of struct posada_exit has them, and the vector of POSADA_X_FAULT.
+ */
+struct posada_exit_row {
+	union {
+		struct {
+			u8 kind, insn, insn_len, nr_bytes;
+		};
+		u32 head;
+	};
+	u8 vector;
+};
+
+#define POSADA_ROW(k)		{ .kind = (k) }
+#define POSADA_ROW_INSN(k, i)	{ .kind = (k), .insn = (i) }
+#define POSADA_ROW_FAULT(v)	{ .kind = POSADA_X_FAULT, .vector = (v) }
+
+/*
  * Windows to ask for; each fires once as POSADA_X_WINDOW. IRQ: when RFLAGS.IF
  * and the shadow let an interrupt in, and CR8 is below the priority, if that
  * is not 0.

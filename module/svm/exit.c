@@ -9,45 +9,28 @@
 #include <asm/trapnr.h>
 #include "svm.h"
 
-/*
- * One row an exit code below SVM_NR_PLAIN: its kind and its instruction, as
- * the head of struct posada_exit has them, and the vector of POSADA_X_FAULT.
- */
-struct svm_row {
-	union {
-		struct {
-			u8 kind, insn, insn_len, nr_bytes;
-		};
-		u32 head;
-	};
-	u8 vector;
-};
-
 static_assert(POSADA_INSN_WRMSR - POSADA_INSN_RDMSR == 1);
 
 #define SVM_NR_PLAIN	0xa4
-#define SVM_KIND(k)	{ .kind = (k) }
-#define SVM_INSN(k, i)	{ .kind = (k), .insn = (i) }
-#define SVM_FAULT(v)	{ .kind = POSADA_X_FAULT, .vector = (v) }
-#define SVM_UD		SVM_FAULT(X86_TRAP_UD)
+#define SVM_UD		POSADA_ROW_FAULT(X86_TRAP_UD)
 
-static const struct svm_row svm_rows[SVM_NR_PLAIN] = {
-	[SVM_EXIT_INTR]		= SVM_KIND(POSADA_X_HOST_IRQ),
-	[SVM_EXIT_NMI]		= SVM_KIND(POSADA_X_HOST_IRQ),
-	[SVM_EXIT_SMI]		= SVM_KIND(POSADA_X_HOST_IRQ),
-	[SVM_EXIT_INIT]		= SVM_KIND(POSADA_X_HOST_IRQ),
-	[SVM_EXIT_MSR]		= SVM_KIND(POSADA_X_MSR),
-	[SVM_EXIT_CPUID]	= SVM_INSN(POSADA_X_CPUID, POSADA_INSN_CPUID),
-	[SVM_EXIT_HLT]		= SVM_INSN(POSADA_X_HALT, POSADA_INSN_HLT),
-	[SVM_EXIT_VMMCALL]	= SVM_INSN(POSADA_X_HYPERCALL, POSADA_INSN_HYPERCALL),
-	[SVM_EXIT_PAUSE]	= SVM_INSN(POSADA_X_PAUSE, POSADA_INSN_PAUSE),
-	[SVM_EXIT_WBINVD]	= SVM_INSN(POSADA_X_SKIP, POSADA_INSN_WBINVD),
-	[SVM_EXIT_INVD]		= SVM_INSN(POSADA_X_SKIP, POSADA_INSN_INVD),
-	[SVM_EXIT_XSETBV]	= SVM_INSN(POSADA_X_XSETBV, POSADA_INSN_XSETBV),
-	[SVM_EXIT_SHUTDOWN]	= SVM_KIND(POSADA_X_SHUTDOWN),
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = SVM_KIND(POSADA_X_MACHINE_CHECK),
-	[SVM_EXIT_FERR_FREEZE]	= SVM_KIND(POSADA_X_HOST_IRQ),
-	[SVM_EXIT_RDPMC]	= SVM_FAULT(X86_TRAP_GP),
+static const struct posada_exit_row svm_rows[SVM_NR_PLAIN] = {
+	[SVM_EXIT_INTR]		= POSADA_ROW(POSADA_X_HOST_IRQ),
+	[SVM_EXIT_NMI]		= POSADA_ROW(POSADA_X_HOST_IRQ),
+	[SVM_EXIT_SMI]		= POSADA_ROW(POSADA_X_HOST_IRQ),
+	[SVM_EXIT_INIT]		= POSADA_ROW(POSADA_X_HOST_IRQ),
+	[SVM_EXIT_MSR]		= POSADA_ROW(POSADA_X_MSR),
+	[SVM_EXIT_CPUID]	= POSADA_ROW_INSN(POSADA_X_CPUID, POSADA_INSN_CPUID),
+	[SVM_EXIT_HLT]		= POSADA_ROW_INSN(POSADA_X_HALT, POSADA_INSN_HLT),
+	[SVM_EXIT_VMMCALL]	= POSADA_ROW_INSN(POSADA_X_HYPERCALL, POSADA_INSN_HYPERCALL),
+	[SVM_EXIT_PAUSE]	= POSADA_ROW_INSN(POSADA_X_PAUSE, POSADA_INSN_PAUSE),
+	[SVM_EXIT_WBINVD]	= POSADA_ROW_INSN(POSADA_X_SKIP, POSADA_INSN_WBINVD),
+	[SVM_EXIT_INVD]		= POSADA_ROW_INSN(POSADA_X_SKIP, POSADA_INSN_INVD),
+	[SVM_EXIT_XSETBV]	= POSADA_ROW_INSN(POSADA_X_XSETBV, POSADA_INSN_XSETBV),
+	[SVM_EXIT_SHUTDOWN]	= POSADA_ROW(POSADA_X_SHUTDOWN),
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = POSADA_ROW(POSADA_X_MACHINE_CHECK),
+	[SVM_EXIT_FERR_FREEZE]	= POSADA_ROW(POSADA_X_HOST_IRQ),
+	[SVM_EXIT_RDPMC]	= POSADA_ROW_FAULT(X86_TRAP_GP),
 	/* Instructions that this CPU model does not have. */
 	[SVM_EXIT_VMRUN] = SVM_UD, [SVM_EXIT_VMLOAD] = SVM_UD,
 	[SVM_EXIT_VMSAVE] = SVM_UD, [SVM_EXIT_STGI] = SVM_UD,
@@ -291,7 +274,7 @@ static __always_inline void svm_next_rip(struct posada_vcpu *vcpu)
 
 /* The rows without an instruction of their own. */
 static noinline void svm_decode_rest(struct posada_vcpu *vcpu,
-				     const struct svm_row *row, u32 code)
+				     const struct posada_exit_row *row, u32 code)
 {
 	struct posada_exit *x = &vcpu->exit;
 
@@ -329,7 +312,7 @@ void svm_decode(struct posada_vcpu *vcpu)
 	struct vmcb_control_area *c = &svm->vmcb->control;
 	struct posada_exit *x = &vcpu->exit;
 	u32 code = c->exit_code;
-	const struct svm_row *row;
+	const struct posada_exit_row *row;
 
 	x->interrupted.kind = POSADA_EVENT_NONE;
 	if (unlikely(svm->iret_pending | svm->shadow_step))

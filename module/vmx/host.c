@@ -156,6 +156,8 @@ static const u32 vmx_direct_msrs[] = {
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 };
 
+#define VMX_MAPS_ORDER	1	/* two pages */
+
 /* Reads of the low and the high MSRs, then writes of both; 1 KiB each. */
 static void vmx_allow_msr(u8 *map, u32 msr)
 {
@@ -167,22 +169,17 @@ static void vmx_allow_msr(u8 *map, u32 msr)
 
 static void vmx_free_maps(void)
 {
-	free_page((unsigned long)vmx_msr_bitmap);
-	free_page((unsigned long)vmx_msr_bitmap_spec);
-	vmx_msr_bitmap = NULL;
-	vmx_msr_bitmap_spec = NULL;
+	free_pages((unsigned long)vmx_msr_bitmap, VMX_MAPS_ORDER);
 }
 
 static __must_check int vmx_alloc_maps(void)
 {
 	int i;
 
-	vmx_msr_bitmap = (void *)__get_free_page(GFP_KERNEL);
-	vmx_msr_bitmap_spec = (void *)__get_free_page(GFP_KERNEL);
-	if (!vmx_msr_bitmap || !vmx_msr_bitmap_spec) {
-		vmx_free_maps();
+	vmx_msr_bitmap = (void *)__get_free_pages(GFP_KERNEL, VMX_MAPS_ORDER);
+	if (!vmx_msr_bitmap)
 		return -ENOMEM;
-	}
+	vmx_msr_bitmap_spec = vmx_msr_bitmap + PAGE_SIZE;
 	memset(vmx_msr_bitmap, 0xff, PAGE_SIZE);
 	for (i = 0; i < ARRAY_SIZE(vmx_direct_msrs); i++)
 		vmx_allow_msr(vmx_msr_bitmap, vmx_direct_msrs[i]);
