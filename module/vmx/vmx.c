@@ -23,7 +23,7 @@
 #define VMX_PLE_GAP		128	/* cycles that keep a loop a loop */
 #define VMX_PLE_WINDOW		4096	/* cycles of a loop before an exit */
 #define VMX_ENTRY_MS		10	/* an entry lasts at most */
-#define VMX_L1D_BYTES		(64 << 10)	/* twice the largest */
+#define VMX_L1D_BYTES		(64 << 10)	/* of lines of 64 bytes */
 
 static_assert(offsetof(struct vmx_switch, host_rsp) == VMX_SWITCH_RSP);
 static_assert(offsetof(struct vmx_switch, guest_spec_ctrl) ==
@@ -465,17 +465,12 @@ static noinline void vmx_flush_l1d(struct vmx_vcpu *vmx)
 	/* The pages' translations first, then each line of them. */
 	for (i = 0; i < sizeof(empty); i += PAGE_SIZE)
 		READ_ONCE(empty[i]);
-	/* No test between these: it would double what this takes. */
-	for (i = 0; i < sizeof(empty); i += 8 * L1_CACHE_BYTES) {
-		READ_ONCE(empty[i]);
-		READ_ONCE(empty[i + L1_CACHE_BYTES]);
-		READ_ONCE(empty[i + 2 * L1_CACHE_BYTES]);
-		READ_ONCE(empty[i + 3 * L1_CACHE_BYTES]);
-		READ_ONCE(empty[i + 4 * L1_CACHE_BYTES]);
-		READ_ONCE(empty[i + 5 * L1_CACHE_BYTES]);
-		READ_ONCE(empty[i + 6 * L1_CACHE_BYTES]);
-		READ_ONCE(empty[i + 7 * L1_CACHE_BYTES]);
-	}
+	for (i = 0; i < sizeof(empty); i += PAGE_SIZE)
+		asm volatile(".set line, 0\n"
+			     ".rept 64\n"
+			     "testb $0, line(%[page])\n"
+			     ".set line, line + 64\n"
+			     ".endr" : : [page] "r" (empty + i) : "cc");
 	/* All of them before the guest has the CPU. */
 	rmb();
 }
