@@ -44,6 +44,7 @@ u64 posada_host_xcr0_live, posada_host_xss;
 static struct posada_backend *const posada_backends[] = {
 	&posada_svm, &posada_vmx,
 };
+
 static struct posada_backend *posada_ops;
 static u32 posada_xsave_bytes;
 
