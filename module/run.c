@@ -489,6 +489,8 @@ static __always_inline void posada_enter_armed(struct posada_vcpu *vcpu)
 		posada_apic_set_cr8(vcpu, vcpu->cr8);
 }
 
+#define POSADA_SERIES	200	/* entries at most, on hosts like Bochs */
+
 /*
  * Enter until an exit needs more than interrupts off allow. A guest cannot
  * hold them off: a host interrupt ends each entry, and is no fast exit. The
@@ -497,14 +499,14 @@ static __always_inline void posada_enter_armed(struct posada_vcpu *vcpu)
 static int posada_enter_series(struct posada_vcpu *vcpu)
 {
 	u32 host_pkru = posada_guest_extra(vcpu);
-	int r;
+	int r, left = POSADA_SERIES;
 
 	posada_account_enter();
 	static_call(posada_arm)(vcpu);
 	do {
 		posada_enter_armed(vcpu);
 		r = posada_fast_exit(vcpu);
-	} while (r > 0 && !posada_must_not_enter(vcpu));
+	} while (r > 0 && --left && !posada_must_not_enter(vcpu));
 	static_call(posada_disarm)(vcpu);
 	posada_host_extra(vcpu, host_pkru);
 	return r;

@@ -53,7 +53,7 @@ static void vmx_interrupted(struct posada_vcpu *vcpu, u32 info)
 
 	ev->vector = info & VECTORING_INFO_VECTOR_MASK;
 	ev->has_error = info & VECTORING_INFO_DELIVER_CODE_MASK;
-	ev->error = ev->has_error ? vmx_read(IDT_VECTORING_ERROR_CODE) : 0;
+	ev->error = ev->has_error ? vmx_tell(IDT_VECTORING_ERROR_CODE) : 0;
 	ev->payload = 0;
 	switch (info & VECTORING_INFO_TYPE_MASK) {
 	case INTR_TYPE_EXT_INTR:
@@ -85,7 +85,7 @@ static void vmx_unblock_nmi(struct posada_vcpu *vcpu, u64 info)
 static void vmx_decode_exception(struct posada_vcpu *vcpu)
 {
 	struct posada_exit *x = &vcpu->exit;
-	u32 info = vmx_read(VM_EXIT_INTR_INFO);
+	u32 info = vmx_tell(VM_EXIT_INTR_INFO);
 	u8 vector = info & INTR_INFO_VECTOR_MASK;
 
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR) {
@@ -103,7 +103,7 @@ static void vmx_decode_exception(struct posada_vcpu *vcpu)
 		x->kind = POSADA_X_DEBUG;
 		x->debug.vector = vector;
 		x->debug.dr6 = vector == X86_TRAP_DB ?
-			       vmx_read(EXIT_QUALIFICATION) & VMX_DB_BITS : 0;
+			       vmx_tell(EXIT_QUALIFICATION) & VMX_DB_BITS : 0;
 		break;
 	case X86_TRAP_MC:
 		/* Intercepted, it is still the host's to handle. */
@@ -114,7 +114,7 @@ static void vmx_decode_exception(struct posada_vcpu *vcpu)
 		x->kind = POSADA_X_FAULT;
 		x->fault.vector = vector;
 		x->fault.has_error = info & INTR_INFO_DELIVER_CODE_MASK;
-		x->fault.error = vmx_read(VM_EXIT_INTR_ERROR_CODE);
+		x->fault.error = vmx_tell(VM_EXIT_INTR_ERROR_CODE);
 	}
 }
 
@@ -126,10 +126,10 @@ static void vmx_decode_exception(struct posada_vcpu *vcpu)
 static void vmx_decode_port(struct posada_vcpu *vcpu)
 {
 	struct posada_exit *x = &vcpu->exit;
-	u64 info = vmx_read(EXIT_QUALIFICATION);
+	u64 info = vmx_tell(EXIT_QUALIFICATION);
 
 	x->kind = POSADA_X_PORT;
-	x->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
+	x->insn_len = vmx_tell(VM_EXIT_INSTRUCTION_LEN);
 	x->port.port = info >> VMX_IO_PORT;
 	x->port.len = (info & VMX_IO_SIZE) + 1;
 	x->port.in = info & VMX_IO_IN;
@@ -139,10 +139,10 @@ static void vmx_decode_port(struct posada_vcpu *vcpu)
 static void vmx_decode_memory(struct posada_vcpu *vcpu)
 {
 	struct posada_exit *x = &vcpu->exit;
-	u64 info = vmx_read(EXIT_QUALIFICATION);
+	u64 info = vmx_tell(EXIT_QUALIFICATION);
 
 	x->kind = POSADA_X_MEMORY;
-	x->memory.gpa = vmx_read(GUEST_PHYSICAL_ADDRESS);
+	x->memory.gpa = vmx_tell(GUEST_PHYSICAL_ADDRESS);
 	x->memory.write = info & EPT_VIOLATION_ACC_WRITE;
 	x->memory.exec = info & EPT_VIOLATION_ACC_INSTR;
 	/* With a linear address that was not yet translated. */
@@ -162,12 +162,12 @@ static void vmx_decode_memory(struct posada_vcpu *vcpu)
 static void vmx_decode_cr(struct posada_vcpu *vcpu)
 {
 	struct posada_exit *x = &vcpu->exit;
-	u64 info = vmx_read(EXIT_QUALIFICATION);
+	u64 info = vmx_tell(EXIT_QUALIFICATION);
 	struct posada_paging pg;
 
 	vmx_get_paging(vcpu, &pg);
 	x->kind = POSADA_X_CR;
-	x->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
+	x->insn_len = vmx_tell(VM_EXIT_INSTRUCTION_LEN);
 	x->cr.number = info & CONTROL_REG_ACCESS_NUM;
 	switch (info & VMX_CR_TYPE) {
 	case VMX_CR_MOV_TO:
@@ -193,14 +193,14 @@ static void vmx_decode_cr(struct posada_vcpu *vcpu)
 static void vmx_decode_dr(struct posada_vcpu *vcpu)
 {
 	struct posada_exit *x = &vcpu->exit;
-	u64 info = vmx_read(EXIT_QUALIFICATION);
+	u64 info = vmx_tell(EXIT_QUALIFICATION);
 
 	x->kind = POSADA_X_NONE;
 	vmx_load_dregs(vcpu);
 	if (!(vcpu->debug.flags & POSADA_DEBUG_HARDWARE))
 		return;
 	x->kind = POSADA_X_DR;
-	x->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
+	x->insn_len = vmx_tell(VM_EXIT_INSTRUCTION_LEN);
 	x->dr.number = info & DEBUG_REG_ACCESS_NUM;
 	x->dr.write = !(info & TYPE_MOV_FROM_DR);
 	x->dr.gpr = DEBUG_REG_ACCESS_REG(info);
@@ -233,7 +233,7 @@ static noinline void vmx_decode_special(struct posada_vcpu *vcpu)
 	}
 	x->kind = POSADA_X_UNKNOWN;
 	x->fail.code = vmx->reason;
-	x->fail.info = vmx_read(EXIT_QUALIFICATION);
+	x->fail.info = vmx_tell(EXIT_QUALIFICATION);
 }
 
 /* The first guest field that VMX finds fault with, as far as that is known. */
@@ -291,7 +291,7 @@ void vmx_decode(struct posada_vcpu *vcpu)
 		vmx_decode_refusal(vcpu);
 		return;
 	}
-	info = vmx_read(IDT_VECTORING_INFO_FIELD);
+	info = vmx_tell(IDT_VECTORING_INFO_FIELD);
 	if (unlikely(info & VECTORING_INFO_VALID_MASK))
 		vmx_interrupted(vcpu, info);
 	/* Row 0 sends reasons past the table the long way, too. */
@@ -299,7 +299,7 @@ void vmx_decode(struct posada_vcpu *vcpu)
 			array_index_nospec(reason, VMX_NR_REASONS) : 0];
 	x->head = row->head;
 	if (row->insn) {
-		x->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
+		x->insn_len = vmx_tell(VM_EXIT_INSTRUCTION_LEN);
 		x->msr.write = reason == EXIT_REASON_MSR_WRITE;
 	} else if (row->kind == POSADA_X_FAULT) {
 		x->fault.vector = row->vector;

@@ -204,7 +204,6 @@ static void vmx_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 	vmx->interruptibility = 0;
 	vmx->nmi_masked = false;
 	/* The VMCS has none of these as the run page may have them. */
-	vmx->rip = ~0ULL;
 	vmx->rsp = ~0ULL;
 	vmx->rflags = ~0ULL;
 	vmx->tpr_threshold = 0;
@@ -356,8 +355,7 @@ static __always_inline void vmx_commit(struct posada_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 state = vmx->nmi_masked ? GUEST_INTR_STATE_NMI : 0;
 
-	if (vcpu->regs.rip != vmx->rip)
-		vmx_write(GUEST_RIP, vcpu->regs.rip);
+	vmx_write(GUEST_RIP, vcpu->regs.rip);
 	if (vcpu->regs.gpr[POSADA_RSP] != vmx->rsp)
 		vmx_write(GUEST_RSP, vcpu->regs.gpr[POSADA_RSP]);
 	if (vcpu->regs.rflags != vmx->rflags)
@@ -374,12 +372,11 @@ static __always_inline void vmx_commit(struct posada_vcpu *vcpu)
 static __always_inline void vmx_collect(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 state = vmx_read(GUEST_INTERRUPTIBILITY_INFO);
+	u32 state = vmx_tell(GUEST_INTERRUPTIBILITY_INFO);
 
-	vmx->rip = vmx_read(GUEST_RIP);
-	vmx->rsp = vmx_read(GUEST_RSP);
-	vmx->rflags = vmx_read(GUEST_RFLAGS);
-	vcpu->regs.rip = vmx->rip;
+	vmx->rsp = vmx_tell(GUEST_RSP);
+	vmx->rflags = vmx_tell(GUEST_RFLAGS);
+	vcpu->regs.rip = vmx_tell(GUEST_RIP);
 	vcpu->regs.gpr[POSADA_RSP] = vmx->rsp;
 	vcpu->regs.rflags = vmx->rflags;
 	vmx->interruptibility = state;
@@ -392,10 +389,10 @@ static __always_inline void vmx_collect(struct posada_vcpu *vcpu)
 	else if (unlikely(vmx->rflags & X86_EFLAGS_TF))
 		vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	vcpu->cr8 = *vmx->tpr >> 4;
-	vcpu->cpl = VMX_AR_DPL(vmx_read(GUEST_SS_AR_BYTES));
-	vcpu->long64 = (vmx_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK) &&
-		       (vmx_read(GUEST_IA32_EFER) & EFER_LMA);
-	vmx->reason = vmx_read(VM_EXIT_REASON);
+	vcpu->cpl = VMX_AR_DPL(vmx_tell(GUEST_SS_AR_BYTES));
+	vcpu->long64 = (vmx_tell(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK) &&
+		       (vmx_tell(GUEST_IA32_EFER) & EFER_LMA);
+	vmx->reason = vmx_tell(VM_EXIT_REASON);
 	vmx->sw.flags |= VMX_SWITCH_LAUNCHED;
 }
 

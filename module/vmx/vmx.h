@@ -54,7 +54,7 @@ struct vmx_host {
 
 struct vmx_vcpu {
 	struct vmx_switch sw;
-	u64 rip, rsp, rflags;	/* what the VMCS has */
+	u64 rsp, rflags;	/* what the VMCS has */
 	u64 cr2;
 	u32 todo;
 	u32 interruptibility;	/* what the VMCS has */
@@ -138,6 +138,16 @@ static __always_inline u64 vmx_read(u64 field)
 	asm volatile("1: vmread %[field], %[value]\n2:\n"
 		     _ASM_EXTABLE(1b, 2b)
 		     : [value] "+r" (value) : [field] "r" (field) : "cc");
+	return value;
+}
+
+/* The same after an exit: the VMCS has just been seen to be there. */
+static __always_inline u64 vmx_tell(u64 field)
+{
+	u64 value;
+
+	asm volatile("vmread %[field], %[value]"
+		     : [value] "=r" (value) : [field] "r" (field) : "cc");
 	return value;
 }
 
