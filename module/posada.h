@@ -609,6 +609,8 @@ int posada_check_dregs(const struct posada_dregs *d);
 /* Apply what was checked; read back. C. */
 void posada_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
 void posada_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s);
+/* POSADA_REQ_PDPTES. Task, C. */
+void posada_give_pdptes(struct posada_vcpu *vcpu);
 /*
  * The guest writes CR0 or CR4: what the CPU would check, do, and change with
  * it. 0, -EINVAL: #GP. Task, C.

@@ -256,21 +256,6 @@ static int posada_last_requests(struct posada_vcpu *vcpu)
 	return 1;
 }
 
-#define POSADA_PDPTES		4	/* 32 bytes, aligned */
-
-/* Where there is no memory there is no table, and the guest faults. */
-static void posada_give_pdptes(struct posada_vcpu *vcpu)
-{
-	u64 pdpte[POSADA_PDPTES] = {};
-	struct posada_paging pg;
-
-	vcpu->ops->get_paging(vcpu, &pg);
-	if (posada_gpa_read(vcpu->vm, round_down((u32)pg.cr3, sizeof(pdpte)),
-			    pdpte, sizeof(pdpte)))
-		memset(pdpte, 0, sizeof(pdpte));
-	vcpu->ops->set_pdptes(vcpu, pdpte);
-}
-
 static int posada_requests(struct posada_vcpu *vcpu)
 {
 	int r = posada_last_requests(vcpu);

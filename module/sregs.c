@@ -209,6 +209,21 @@ static void posada_put_sregs(struct posada_vcpu *vcpu,
 		set_bit(POSADA_REQ_PDPTES, &vcpu->requests);
 }
 
+#define POSADA_PDPTES		4	/* 32 bytes, aligned */
+
+/* Where there is no memory there is no table, and the guest faults. */
+void posada_give_pdptes(struct posada_vcpu *vcpu)
+{
+	u64 pdpte[POSADA_PDPTES] = {};
+	struct posada_paging pg;
+
+	vcpu->ops->get_paging(vcpu, &pg);
+	if (posada_gpa_read(vcpu->vm, round_down((u32)pg.cr3, sizeof(pdpte)),
+			    pdpte, sizeof(pdpte)))
+		memset(pdpte, 0, sizeof(pdpte));
+	vcpu->ops->set_pdptes(vcpu, pdpte);
+}
+
 #define POSADA_PCID_MASK	0xfffULL
 
 /* SDM volume 2, "MOV - Move to/from Control Registers": what makes a #GP. */
