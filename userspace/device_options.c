@@ -186,6 +186,7 @@ void option_share(struct device_config *c, char *text)
 {
 	struct share_config *share = &c->share[c->nr_shares];
 	char *word, *tag;
+	unsigned int i;
 
 	if (c->nr_shares++ == MAX_SHARES)
 		usage_error("run", "more than %d shares", MAX_SHARES);
@@ -198,6 +199,10 @@ void option_share(struct device_config *c, char *text)
 		usage_error("run", "--share without a folder");
 	share->path = word;
 	share->tag = tag ? tag : "share";
+	for (i = 0; i + 1 < c->nr_shares; i++)
+		if (!strcmp(c->share[i].tag, share->tag))
+			usage_error("run", "--share: two with the tag '%s'; write DIR:TAG",
+				    share->tag);
 	if (!*share->tag || strlen(share->tag) > TAG_BYTES)
 		usage_error("run", "--share: a tag has 1 to %d characters",
 			    TAG_BYTES);

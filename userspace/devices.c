@@ -16,6 +16,7 @@ struct devices {
 	const struct config *cfg;
 	struct virtio_memory mem;
 	struct pci *pci;
+	struct virtio_device *hvc;	/* among the others; NULL: none */
 	unsigned int count;
 	struct {
 		struct virtio_device *d;
@@ -31,7 +32,17 @@ static void add(struct devices *ds, struct virtio_device *d)
 	ds->on[ds->count++].d = d;
 }
 
-struct devices *devices_create(const struct config *cfg)
+static uint64_t balloon_pages(const struct config *cfg)
+{
+	uint64_t target = cfg->dev.balloon_target;
+
+	if (target > cfg->mem)
+		die("--balloon: the guest has %lluM of memory, less than that",
+		    (unsigned long long)(cfg->mem / MIB));
+	return target ? (cfg->mem - target) / POSADA_PAGE_SIZE : 0;
+}
+
+struct devices *devices_create(const struct config *cfg, int room_fd)
 {
 	const struct device_config *c = &cfg->dev;
 	struct devices *ds = xcalloc(1, sizeof(*ds));
@@ -40,6 +51,18 @@ struct devices *devices_create(const struct config *cfg)
 	ds->cfg = cfg;
 	for (i = 0; i < c->nr_disks; i++)
 		add(ds, blk_create(&c->disk[i], i, cfg->vcpus, &ds->mem));
+	for (i = 0; i < c->nr_nets; i++)
+		add(ds, net_create(&c->net[i], i, &ds->mem));
+	for (i = 0; i < c->nr_shares; i++)
+		add(ds, fs_create(&c->share[i], i, &ds->mem));
+	if (c->hvc) {
+		ds->hvc = hvc_create(&ds->mem, room_fd);
+		add(ds, ds->hvc);
+	}
+	if (c->vsock_cid)
+		add(ds, vsock_create(c->vsock_cid, &ds->mem));
+	if (c->balloon)
+		add(ds, balloon_create(balloon_pages(cfg), &ds->mem));
 	if (c->rng)
 		add(ds, rng_create(&ds->mem));
 	if (c->transport == VIRTIO_MMIO && ds->count > VIRTIO_MMIO_MAX)
@@ -70,6 +93,7 @@ void devices_attach(struct machine *m, struct devices *ds)
 	unsigned int i;
 
 	m->devices = ds;
+	m->hvc = ds->hvc;
 	if (!ds->count)
 		return;
 	map_memory(ds, m);
@@ -94,6 +118,14 @@ void devices_start(struct devices *ds)
 
 	for (i = 0; i < ds->count; i++)
 		loop_start(ds->on[i].d->loop);
+}
+
+void devices_stop(struct devices *ds)
+{
+	unsigned int i;
+
+	for (i = 0; i < ds->count; i++)
+		loop_stop(ds->on[i].d->loop);
 }
 
 void devices_free(struct devices *ds)

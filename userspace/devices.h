@@ -7,7 +7,8 @@
  *				wrong ends the program here, before there is a VM
  *	devices_attach()	puts them on a bus of the machine
  *	devices_start()		their threads run
- *	devices_free()		ends all; when no vCPU runs any more
+ *	devices_stop()		no more; when no vCPU runs any more
+ *	devices_free()
  */
 #ifndef DEVICES_H
 #define DEVICES_H
@@ -90,9 +91,12 @@ void option_console(struct device_config *c, const char *text);
 
 /* ---- devices.c ---- */
 
-struct devices *devices_create(const struct config *cfg);
+/* @room_fd: an eventfd for a virtio console, see hvc_create(). */
+struct devices *devices_create(const struct config *cfg, int room_fd);
 void devices_attach(struct machine *m, struct devices *ds);
 void devices_start(struct devices *ds);
+/* Their threads end; what is under way is finished by devices_free(). */
+void devices_stop(struct devices *ds);
 void devices_free(struct devices *ds);
 unsigned int devices_count(const struct devices *ds);
 

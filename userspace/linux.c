@@ -82,13 +82,14 @@ static void fill_e820(struct machine *m, struct boot_params *bp)
 	bp->e820_entries = (uint8_t)n;
 }
 
-/* Without a console= of the user's, the serial port is where he looks. */
+/* Without a console= of the user's, it is where the terminal is. */
 static char *command_line(const struct config *cfg)
 {
 	const char *append = cfg->append ? cfg->append : "";
+	const char *ours = cfg->dev.hvc ? "console=hvc0" : "console=ttyS0";
 	bool console = strstr(append, "console=");
 
-	return xasprintf("%s%s%s%s%s", console ? "" : "console=ttyS0",
+	return xasprintf("%s%s%s%s%s", console ? "" : ours,
 			 console || !*append ? "" : " ", append,
 			 cfg->exec ? " " : "", cfg->exec ? EXEC_CMDLINE : "");
 }

@@ -162,6 +162,7 @@ void machine_finish(struct machine *m)
 		if (m->cpu[i].started)
 			pthread_join(m->cpu[i].thread, NULL);
 	m->stopped_ns = now_ns();
+	devices_stop(m->devices);
 	console_finish(m->console);
 	m->console = NULL;
 }

@@ -92,6 +92,7 @@ struct machine {
 	struct uart *com2;
 	struct console *console;
 	struct devices *devices;
+	struct virtio_device *hvc;	/* the terminal's, NULL: it is COM1's */
 	bool has_pci;
 	unsigned int nr_mmio;		/* virtio-mmio devices */
 

@@ -72,6 +72,8 @@ static int run_machine(struct machine *m, struct exec *exec, int room_fd)
 			      room_fd);
 	m->com2 = uart_create(m, COM2_PORT, COM2_PIN, exec_put, exec, -1);
 	term_raw();
+	if (m->hvc)
+		hvc_set_output(m->hvc, console_put, m->console);
 	devices_start(m->devices);
 	machine_start(m);
 	term_loop(m, room_fd);
@@ -103,7 +105,7 @@ static int cmd_run(int argc, char **argv)
 	boot_check(&cfg, &kernel);
 	/* Before any thread starts: the devices' inherit this. */
 	term_block_signals();
-	devices = devices_create(&cfg);
+	devices = devices_create(&cfg, room_fd);
 	m = machine_create(&cfg);
 	devices_attach(m, devices);
 	exec = exec_create(m);

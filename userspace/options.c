@@ -38,6 +38,17 @@ static const char help[] =
 	"Devices (virtio; posada(1) has more on each)\n"
 	"      --disk FILE[,ro][,serial=TEXT][,queues=N]\n"
 	"                        a raw image, or a block device\n"
+	"      --net user[,hostfwd=PORT:PORT][,isolated][,mac=ADDRESS]\n"
+	"                        a network through the host's sockets, with ports of the\n"
+	"                        host that lead to the guest's\n"
+	"      --net tap=NAME[,mac=ADDRESS][,vhost=on|off]\n"
+	"                        a tap interface of the host\n"
+	"      --share DIR[:TAG][,ro]\n"
+	"                        a folder: mount -t virtiofs TAG /mnt  [share]\n"
+	"      --console serial|virtio\n"
+	"                        the terminal is ttyS0 or hvc0         [serial]\n"
+	"      --vsock CID       sockets between host and guest\n"
+	"      --balloon[=SIZE]  give back memory that is free, or all above SIZE\n"
 	"      --rng             the host's random numbers\n"
 	"      --virtio pci|mmio[,packed=off]\n"
 	"                        how the guest finds them              [pci]\n"
@@ -63,7 +74,8 @@ static const char help[] =
 
 enum {
 	OPT_MODULE = 256, OPT_BOOT, OPT_BACKEND, OPT_DEVICE, OPT_STATS,
-	OPT_DISK, OPT_RNG, OPT_VIRTIO, OPT_PROFILE,
+	OPT_DISK, OPT_RNG, OPT_VIRTIO, OPT_NET, OPT_SHARE, OPT_CONSOLE,
+	OPT_VSOCK, OPT_BALLOON, OPT_PROFILE,
 };
 
 static const struct option options[] = {
@@ -79,6 +91,11 @@ static const struct option options[] = {
 	{ "exec",    required_argument, NULL, 'e' },
 	{ "stats",   optional_argument, NULL, OPT_STATS },
 	{ "disk",    required_argument, NULL, OPT_DISK },
+	{ "net",     required_argument, NULL, OPT_NET },
+	{ "share",   required_argument, NULL, OPT_SHARE },
+	{ "console", required_argument, NULL, OPT_CONSOLE },
+	{ "vsock",   required_argument, NULL, OPT_VSOCK },
+	{ "balloon", optional_argument, NULL, OPT_BALLOON },
 	{ "rng",     no_argument,       NULL, OPT_RNG },
 	{ "virtio",  required_argument, NULL, OPT_VIRTIO },
 	{ "profile-boot", optional_argument, NULL, OPT_PROFILE },
@@ -99,7 +116,7 @@ void usage_error(const char *topic, const char *fmt, ...)
 }
 
 /* A number with a suffix; without one it is in MiB. */
-static uint64_t parse_mem(const char *text)
+static uint64_t parse_mem(const char *option, const char *text)
 {
 	static const char suffixes[] = "KMGT";
 	unsigned long long n;
@@ -126,11 +143,12 @@ static uint64_t parse_mem(const char *text)
 		goto bad;
 	n <<= shift;
 	if (n < MIN_MEM || n % POSADA_PAGE_SIZE)
-		usage_error("run", "--mem %s: at least 1M, in whole pages of 4K",
-			    text);
+		usage_error("run", "--%s %s: at least 1M, in whole pages of 4K",
+			    option, text);
 	return n;
 bad:
-	usage_error("run", "--mem '%s': not a size such as 512M or 4G", text);
+	usage_error("run", "--%s '%s': not a size such as 512M or 4G", option,
+		    text);
 }
 
 static unsigned int parse_vcpus(const char *text)
@@ -189,6 +207,22 @@ static void take_device(struct device_config *dev, int c, char *arg)
 	case OPT_DISK:
 		option_disk(dev, arg);
 		break;
+	case OPT_NET:
+		option_net(dev, arg);
+		break;
+	case OPT_SHARE:
+		option_share(dev, arg);
+		break;
+	case OPT_CONSOLE:
+		option_console(dev, arg);
+		break;
+	case OPT_VSOCK:
+		option_vsock(dev, arg);
+		break;
+	case OPT_BALLOON:
+		dev->balloon = true;
+		dev->balloon_target = arg ? parse_mem("balloon", arg) : 0;
+		break;
 	case OPT_RNG:
 		dev->rng = true;
 		break;
@@ -211,7 +245,7 @@ static void take_option(struct config *cfg, int c, char *arg)
 		cfg->append = arg;
 		break;
 	case 'm':
-		cfg->mem = parse_mem(arg);
+		cfg->mem = parse_mem("mem", arg);
 		break;
 	case 'c':
 		cfg->vcpus = parse_vcpus(arg);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * stdin: raw mode, the escape key, signals. Input goes to COM1 as fast as the
- * guest takes it; the rest waits in the terminal or pipe.
+ * stdin: raw mode, the escape key, signals. Input goes to COM1, or the virtio
+ * console, as fast as the guest takes it; the rest waits in the terminal or pipe.
  */
 #include <errno.h>
 #include <poll.h>
@@ -122,10 +122,22 @@ static size_t filter(struct input *in, uint8_t *data, size_t bytes)
 	return n;
 }
 
+static size_t guest_room(struct machine *m)
+{
+	return m->hvc ? hvc_room(m->hvc) : uart_room(m->com1);
+}
+
+static size_t guest_receive(struct machine *m, const uint8_t *data,
+			    size_t bytes)
+{
+	return m->hvc ? hvc_receive(m->hvc, data, bytes) :
+			uart_receive(m->com1, data, bytes);
+}
+
 static void take_input(struct input *in)
 {
 	uint8_t data[64];
-	size_t room = uart_room(in->m->com1);
+	size_t room = guest_room(in->m);
 	ssize_t n;
 
 	if (room > sizeof(data))
@@ -135,7 +147,7 @@ static void take_input(struct input *in)
 	n = read(STDIN_FILENO, data, room);
 	if (n > 0) {
 		n = raw ? (ssize_t)filter(in, data, (size_t)n) : n;
-		uart_receive(in->m->com1, data, (size_t)n);
+		guest_receive(in->m, data, (size_t)n);
 	} else if (!n || (errno != EAGAIN && errno != EINTR)) {
 		in->eof = true;
 	}
@@ -159,7 +171,7 @@ static void take_keys(struct input *in)
 		else if (!got || (errno != EAGAIN && errno != EINTR))
 			in->eof = true;
 	}
-	n = uart_receive(in->m->com1, held, count);
+	n = guest_receive(in->m, held, count);
 	count -= n;
 	memmove(held, held + n, count);
 }
@@ -190,6 +202,8 @@ void term_block_signals(void)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	/* A reader of our output that goes away is seen as an error there. */
 	signal(SIGPIPE, SIG_IGN);
+	/* A disk that may not grow is an I/O error of the guest's. */
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 void term_loop(struct machine *m, int room_fd)
@@ -208,7 +222,7 @@ void term_loop(struct machine *m, int room_fd)
 	if (fds[SIGNAL].fd < 0)
 		die("cannot watch signals: %s", strerror(errno));
 	while (!atomic_load(&m->stopping)) {
-		bool listen = !in.eof && (raw || uart_room(m->com1));
+		bool listen = !in.eof && (raw || guest_room(m));
 
 		fds[STDIN].fd = listen ? STDIN_FILENO : -1;
 		fds[STDIN].events = POLLIN;

@@ -107,6 +107,8 @@ bool vq_pop(struct virtqueue *vq, struct vq_chain *c);
 void vq_push(struct vq_chain *c, uint32_t written);
 void vq_push_quiet(struct vq_chain *c, uint32_t written);
 void vq_signal(struct virtqueue *vq);
+/* Finish @n chains of one queue at once: the driver sees all or none. */
+void vq_push_all(struct vq_chain *c, const uint32_t *written, unsigned int n);
 /* Put back what was taken, the last first; for one thread that pops. */
 void vq_unpop(struct vq_chain *c);
 
@@ -234,8 +236,9 @@ struct vring_ops {
 	uint32_t align[3];
 	/* 1: taken, 0: none, -1: *@why is broken. */
 	int (*pop)(struct virtqueue *vq, struct vq_chain *c, const char **why);
+	/* @n chains; the driver sees all or none. */
 	void (*push)(struct virtqueue *vq, const struct vq_chain *c,
-		     uint32_t written);
+		     const uint32_t *written, unsigned int n);
 	void (*unpop)(struct virtqueue *vq, const struct vq_chain *c);
 	void (*ignore)(struct virtqueue *vq);
 	void (*listen)(struct virtqueue *vq);

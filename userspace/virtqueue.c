@@ -86,9 +86,10 @@ bool vq_pop(struct virtqueue *vq, struct vq_chain *c)
 	return ret > 0;
 }
 
-static void finished(struct virtqueue *vq)
+static void finished(struct virtqueue *vq, unsigned int n)
 {
-	if (!--vq->inflight)
+	vq->inflight -= n;
+	if (!vq->inflight)
 		pthread_cond_broadcast(&vq->idle);
 }
 
@@ -107,30 +108,37 @@ static bool decide(struct virtqueue *vq)
 	return wants;
 }
 
-static void push(struct vq_chain *c, uint32_t written, bool signal)
+static void push(struct vq_chain *c, const uint32_t *written, unsigned int n,
+		 bool signal)
 {
 	struct virtqueue *vq = c->vq;
 	bool wants = false;
 
 	pthread_mutex_lock(&vq->lock);
 	if (usable(vq)) {
-		ring_of(vq)->push(vq, c, written);
+		ring_of(vq)->push(vq, c, written, n);
 		wants = signal && decide(vq);
 	}
 	if (wants)
 		vq->dev->interrupt(vq->dev->transport, (int)vq->index);
-	finished(vq);
+	finished(vq, n);
 	pthread_mutex_unlock(&vq->lock);
 }
 
 void vq_push(struct vq_chain *c, uint32_t written)
 {
-	push(c, written, true);
+	push(c, &written, 1, true);
 }
 
 void vq_push_quiet(struct vq_chain *c, uint32_t written)
 {
-	push(c, written, false);
+	push(c, &written, 1, false);
+}
+
+void vq_push_all(struct vq_chain *c, const uint32_t *written, unsigned int n)
+{
+	if (n)
+		push(c, written, n, true);
 }
 
 void vq_signal(struct virtqueue *vq)
@@ -148,7 +156,7 @@ void vq_unpop(struct vq_chain *c)
 	pthread_mutex_lock(&vq->lock);
 	if (usable(vq))
 		ring_of(vq)->unpop(vq, c);
-	finished(vq);
+	finished(vq, 1);
 	pthread_mutex_unlock(&vq->lock);
 }
 

@@ -149,11 +149,11 @@ static int packed_pop(struct virtqueue *vq, struct vq_chain *c,
 	return 1;
 }
 
-static void packed_push(struct virtqueue *vq, const struct vq_chain *c,
-			uint32_t written)
+static void put_used(struct virtqueue *vq, const struct vq_chain *c,
+		     uint32_t written, uint16_t index, bool wrap)
 {
-	uint8_t *at = slot(vq, vq->next_used);
-	uint16_t flags = vq->used_wrap ? DESC_AVAIL | DESC_USED : 0;
+	uint8_t *at = slot(vq, index);
+	uint16_t flags = wrap ? DESC_AVAIL | DESC_USED : 0;
 
 	if (written)
 		flags |= DESC_WRITE;
@@ -161,9 +161,25 @@ static void packed_push(struct virtqueue *vq, const struct vq_chain *c,
 	       sizeof(written));
 	memcpy(at + offsetof(struct packed_desc, id), &c->id, sizeof(c->id));
 	ring_store16(at + offsetof(struct packed_desc, flags), flags);
-	advance(vq, &vq->next_used, &vq->used_wrap, c->slots);
-	if (vq->unsignalled < UINT16_MAX - c->slots)
-		vq->unsignalled += c->slots;
+}
+
+/* The driver looks at the first of them first: it is written last. */
+static void packed_push(struct virtqueue *vq, const struct vq_chain *c,
+			const uint32_t *written, unsigned int n)
+{
+	uint16_t first = vq->next_used;
+	bool wrap = vq->used_wrap;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		if (i)
+			put_used(vq, &c[i], written[i], vq->next_used,
+				 vq->used_wrap);
+		advance(vq, &vq->next_used, &vq->used_wrap, c[i].slots);
+		if (vq->unsignalled < UINT16_MAX - c[i].slots)
+			vq->unsignalled += c[i].slots;
+	}
+	put_used(vq, c, written[0], first, wrap);
 }
 
 static void packed_unpop(struct virtqueue *vq, const struct vq_chain *c)

@@ -146,15 +146,19 @@ static int split_pop(struct virtqueue *vq, struct vq_chain *c,
 }
 
 static void split_push(struct virtqueue *vq, const struct vq_chain *c,
-		       uint32_t written)
+		       const uint32_t *written, unsigned int n)
 {
-	struct split_used entry = { .id = c->id, .bytes = written };
+	unsigned int i;
 
-	memcpy(vq->device + AT_RING +
-	       sizeof(entry) * (vq->next_used & (vq->size - 1U)),
-	       &entry, sizeof(entry));
-	vq->next_used++;
-	vq->unsignalled++;
+	for (i = 0; i < n; i++) {
+		struct split_used entry = { .id = c[i].id, .bytes = written[i] };
+
+		memcpy(vq->device + AT_RING + sizeof(entry) *
+		       ((vq->next_used + i) & (vq->size - 1U)),
+		       &entry, sizeof(entry));
+	}
+	vq->next_used += n;
+	vq->unsignalled += n;
 	ring_store16(vq->device + AT_INDEX, vq->next_used);
 }
 
