@@ -2,6 +2,7 @@
 /* A virtio driver for tests. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <linux/virtio_config.h>
@@ -32,7 +33,10 @@ static int call_fd(void *transport, unsigned int queue)
 void vd_init(struct vdriver *v)
 {
 	memset(v, 0, sizeof(*v));
-	v->ram = calloc(1, VD_RAM_BYTES);
+	v->ram = mmap(NULL, VD_RAM_BYTES, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (v->ram == MAP_FAILED)
+		abort();
 	v->mem.count = 1;
 	v->mem.part[0].gpa = VD_RAM_GPA;
 	v->mem.part[0].bytes = VD_RAM_BYTES;
@@ -51,7 +55,7 @@ void vd_free(struct vdriver *v)
 {
 	if (v->d)
 		virtio_destroy(v->d);
-	free(v->ram);
+	munmap(v->ram, VD_RAM_BYTES);
 }
 
 void *vd_at(struct vdriver *v, uint64_t gpa)

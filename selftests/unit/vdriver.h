@@ -15,9 +15,9 @@
 
 #define VD_RAM_BYTES	(4U << 20)
 #define VD_RAM_GPA	0x10000U	/* so that gpa 0 is not memory */
-#define VD_RINGS	0x20000U	/* rings from here, 64 KiB a queue */
-#define VD_RING_BYTES	0x10000U
-#define VD_BUFFERS	0x200000U	/* buffers from here */
+#define VD_RINGS	0x20000U	/* rings from here, 128 KiB a queue */
+#define VD_RING_BYTES	0x20000U
+#define VD_BUFFERS	0x240000U	/* buffers from here */
 
 struct vd_queue {
 	struct virtqueue *vq;
