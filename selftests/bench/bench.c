@@ -4,6 +4,10 @@
  * same host in the same run, in TSC ticks. On an emulated host whose TSC counts
  * instructions (selftests/bench/run) the figures are instructions and repeat;
  * elsewhere they are time and compare only with each other.
+ *
+ * posada-bench --profile KEY [LOOPS] [kvm]: one round of one operation, for
+ * selftests/bench/profile, which traces the host meanwhile: says "ready" and
+ * waits for a line on stdin when all that comes once is behind it.
  */
 #include <cpuid.h>
 #include <sched.h>
@@ -110,6 +114,73 @@ static s64 measure_in_guest(const struct hypervisor *h, u32 row)
 	return median(bench_args.sample, ROUNDS);
 }
 
+/* Round 0 fills caches and tables; the second is the one to look at. */
+static void wait_for_tracer(void)
+{
+	char line[8];
+
+	puts("ready");
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin))
+		die("nobody traces");
+}
+
+static u32 row_by_key(const char *key)
+{
+	u32 i;
+
+	for (i = 0; i < NR_ROWS; i++)
+		if (!strcmp(rows[i].key, key))
+			return i;
+	die("no operation is called %s", key);
+}
+
+static void profile_churn(const struct hypervisor *h, u32 loops)
+{
+	h->churn();
+	wait_for_tracer();
+	while (loops--)
+		h->churn();
+	puts("done");
+}
+
+static void profile_in_guest(const struct hypervisor *h, u32 row, u32 loops)
+{
+	u8 *mem = map_small_pages(BENCH_MEM), *touch = map_small_pages(TOUCH_PAGES * 4096UL);
+	int round;
+
+	bench_args = (struct bench_args){
+		.row = row, .loops = loops, .call_nr = h->call_nr, .intel = on_intel(),
+	};
+	image_fill(mem, BENCH_MEM);
+	h->create(mem, touch);
+	for (round = 0; h->run() == PORT_SYNC && round < 2; round++) {
+		prepare_touch(row, touch);
+		if (round == 1)
+			wait_for_tracer();
+	}
+	puts("done");
+	h->destroy();
+}
+
+static int profile(int argc, char **argv)
+{
+	const struct hypervisor *h = &bench_posada;
+	u32 row = row_by_key(argv[2]), loops = argc > 3 ? atoi(argv[3]) : 64;
+	const char *why;
+
+	if (argc > 4 && !strcmp(argv[4], "kvm"))
+		h = &bench_kvm;
+	why = h->open();
+	if (why)
+		die("%s", why);
+	if (row == ROW_CREATE)
+		profile_churn(h, loops);
+	else
+		profile_in_guest(h, row, loops);
+	return 0;
+}
+
 static s64 measure_churn(const struct hypervisor *h)
 {
 	u64 sample[ROUNDS], t;
@@ -211,14 +282,16 @@ int main(int argc, char **argv)
 	bool json = argc > 1 && !strcmp(argv[1], "--json");
 	cpu_set_t one;
 
-	if (argc > 2 || (argc == 2 && !json)) {
-		fprintf(stderr, "usage: posada-bench [--json]\n");
-		return 2;
-	}
 	/* One CPU: the TSCs of several may differ. */
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	sched_setaffinity(0, sizeof(one), &one);
+	if (argc > 2 && !strcmp(argv[1], "--profile"))
+		return profile(argc, argv);
+	if (argc > 2 || (argc == 2 && !json)) {
+		fprintf(stderr, "usage: posada-bench [--json]\n");
+		return 2;
+	}
 	measure(&bench_kvm, &kvm);
 	measure(&bench_posada, &posada);
 	if (json)
