@@ -85,8 +85,7 @@ SYM_FUNC_START(svm_switch)
 	mov %r13, GPR(13)(%rsi)
 	mov %r14, GPR(14)(%rsi)
 	mov %r15, GPR(15)(%rsi)
-	pop %rax
-	mov %rax, GPR(6)(%rsi)
+	pop GPR(6)(%rsi)
 	pop %rdi
 
 	mov SVM_SWITCH_HOST(%rdi), %rax
@@ -118,13 +117,12 @@ SYM_FUNC_START(svm_switch)
 2:
 	POSADA_UNTRAIN_RET
 
-	/* No guest value stays where speculation might use it. */
-	xor %eax, %eax
+	/*
+	 * No guest value stays where speculation might use it: RAX, RSI and RDI
+	 * have the host's already, the other six are popped.
+	 */
 	xor %ecx, %ecx
 	xor %edx, %edx
-	xor %ebx, %ebx
-	xor %esi, %esi
-	xor %edi, %edi
 	xor %r8d, %r8d
 	xor %r9d, %r9d
 	xor %r10d, %r10d

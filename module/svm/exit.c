@@ -20,6 +20,7 @@ static const struct posada_exit_row svm_rows[SVM_NR_PLAIN] = {
 	[SVM_EXIT_SMI]		= POSADA_ROW(POSADA_X_HOST_IRQ),
 	[SVM_EXIT_INIT]		= POSADA_ROW(POSADA_X_HOST_IRQ),
 	[SVM_EXIT_MSR]		= POSADA_ROW(POSADA_X_MSR),
+	[SVM_EXIT_IOIO]		= POSADA_ROW(POSADA_X_PORT),
 	[SVM_EXIT_CPUID]	= POSADA_ROW_INSN(POSADA_X_CPUID, POSADA_INSN_CPUID),
 	[SVM_EXIT_HLT]		= POSADA_ROW_INSN(POSADA_X_HALT, POSADA_INSN_HLT),
 	[SVM_EXIT_VMMCALL]	= POSADA_ROW_INSN(POSADA_X_HYPERCALL, POSADA_INSN_HYPERCALL),
@@ -156,6 +157,7 @@ static void svm_decode_vintr(struct posada_vcpu *vcpu)
 	vcpu->exit.kind = POSADA_X_WINDOW;
 	if (unlikely(vcpu->regs.rip == svm->shadow_rip)) {
 		svm->shadow_step = SVM_SHADOW_LOST;
+		svm->unusual = true;
 		vcpu->shadow = POSADA_SHADOW_STI;
 	}
 }
@@ -234,14 +236,6 @@ static void svm_decode_special(struct posada_vcpu *vcpu, u32 code)
 	struct posada_exit *x = &vcpu->exit;
 
 	switch (code) {
-	case SVM_EXIT_NPF:
-		x->kind = POSADA_X_MEMORY;
-		svm_decode_npf(vcpu);
-		break;
-	case SVM_EXIT_IOIO:
-		x->kind = POSADA_X_PORT;
-		svm_decode_port(vcpu);
-		break;
 	case SVM_EXIT_VINTR:
 		svm_decode_vintr(vcpu);
 		break;
@@ -249,6 +243,7 @@ static void svm_decode_special(struct posada_vcpu *vcpu, u32 code)
 		/* Not yet, but ask anew: now is the time for the step. */
 		x->kind = POSADA_X_WINDOW;
 		svm->iret_pending = true;
+		svm->unusual = true;
 		svm->iret_rip = vcpu->regs.rip;
 		svm_intercept(svm, INTERCEPT_IRET, false);
 		break;
@@ -272,30 +267,52 @@ static __always_inline void svm_next_rip(struct posada_vcpu *vcpu)
 				      vcpu->regs.rip;
 }
 
-/* The rows without an instruction of their own. */
+/* The rows without an instruction of their own, the frequent ones first. */
 static noinline void svm_decode_rest(struct posada_vcpu *vcpu,
 				     const struct posada_exit_row *row, u32 code)
 {
 	struct posada_exit *x = &vcpu->exit;
 
-	switch (row->kind) {
-	case POSADA_X_NONE:
+	if (row->kind == POSADA_X_PORT) {
+		svm_decode_port(vcpu);
+	} else if (code == SVM_EXIT_NPF) {
+		x->kind = POSADA_X_MEMORY;
+		svm_decode_npf(vcpu);
+	} else if (row->kind == POSADA_X_NONE) {
 		svm_decode_special(vcpu, code);
-		break;
-	case POSADA_X_FAULT:
+	} else if (row->kind == POSADA_X_FAULT) {
 		x->fault.vector = row->vector;
 		x->fault.has_error = row->vector == X86_TRAP_GP;
 		x->fault.error = 0;
-		break;
-	case POSADA_X_MACHINE_CHECK:
+	} else if (row->kind == POSADA_X_MACHINE_CHECK) {
 		/* Intercepted, it is still the host's to handle. */
 		asm volatile("int $18");
-		break;
+	}
+}
+
+static __always_inline void svm_decode_code(struct posada_vcpu *vcpu)
+{
+	const struct vmcb_control_area *c = &to_svm(vcpu)->vmcb->control;
+	struct posada_exit *x = &vcpu->exit;
+	u32 code = c->exit_code;
+	const struct posada_exit_row *row;
+
+	/* A code past the table gets row 0, which goes the long way. */
+	row = &svm_rows[array_index_nospec(code, SVM_NR_PLAIN)];
+	x->head = row->head;
+	if (row->insn) {
+		svm_next_rip(vcpu);
+	} else if (row->kind == POSADA_X_MSR) {
+		x->msr.write = c->exit_info_1 & 1;
+		x->insn = POSADA_INSN_RDMSR + x->msr.write;
+		svm_next_rip(vcpu);
+	} else {
+		svm_decode_rest(vcpu, row, code);
 	}
 }
 
 /* Something is under way that takes more than one exit. */
-static noinline void svm_watch(struct posada_vcpu *vcpu, u32 code)
+static void svm_watch(struct posada_vcpu *vcpu, u32 code)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
@@ -306,34 +323,32 @@ static noinline void svm_watch(struct posada_vcpu *vcpu, u32 code)
 		svm_shadow_step_end(vcpu);
 }
 
-void svm_decode(struct posada_vcpu *vcpu)
+/* Something was being delivered, or is under way. */
+static noinline void svm_decode_events(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control_area *c = &svm->vmcb->control;
-	struct posada_exit *x = &vcpu->exit;
-	u32 code = c->exit_code;
-	const struct posada_exit_row *row;
 
-	x->interrupted.kind = POSADA_EVENT_NONE;
-	if (unlikely(svm->iret_pending | svm->shadow_step))
-		svm_watch(vcpu, code);
-	if (unlikely(c->exit_int_info & SVM_EXITINTINFO_VALID))
+	svm_watch(vcpu, c->exit_code);
+	if (c->exit_int_info & SVM_EXITINTINFO_VALID)
 		svm_interrupted(vcpu);
-	if (svm->injected.kind) {
-		svm->injected.kind = POSADA_EVENT_NONE;
-		c->event_inj = 0;
-	}
-	/* Row 0 sends codes past the table the long way, too. */
-	row = &svm_rows[code < SVM_NR_PLAIN ?
-			array_index_nospec(code, SVM_NR_PLAIN) : 0];
-	x->head = row->head;
-	if (row->kind == POSADA_X_MSR) {
-		x->msr.write = c->exit_info_1 & 1;
-		x->insn = POSADA_INSN_RDMSR + x->msr.write;
-		svm_next_rip(vcpu);
-	} else if (row->insn) {
-		svm_next_rip(vcpu);
-	} else {
-		svm_decode_rest(vcpu, row, code);
-	}
+	svm->injected.kind = POSADA_EVENT_NONE;
+	c->event_inj = 0;
+	svm->unusual = svm->iret_pending | svm->shadow_step;
+	svm_decode_code(vcpu);
+}
+
+static_assert(SVM_EXITINTINFO_VALID == 1U << 31);
+
+void svm_decode(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	vcpu->exit.interrupted.kind = POSADA_EVENT_NONE;
+	/* The sign is the valid bit. */
+	if (unlikely(svm->unusual ||
+		     (s32)svm->vmcb->control.exit_int_info < 0))
+		svm_decode_events(vcpu);
+	else
+		svm_decode_code(vcpu);
 }

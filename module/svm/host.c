@@ -3,8 +3,8 @@
  * The SVM backend's host side: what a host must have, its CPUs, and KVM.
  *
  * SVME is shared with KVM by manners: while kvm.ko is loaded, this backend
- * sets EFER.SVME for the length of one entry, interrupts off, unless KVM has
- * set it; KVM, which refuses a CPU with SVME set, never sees ours.
+ * sets EFER.SVME for the length of one series of entries, interrupts off,
+ * unless KVM has set it; KVM, which refuses a CPU with SVME set, never sees ours.
  */
 #include <linux/cpu.h>
 #include <linux/slab.h>
@@ -125,6 +125,8 @@ void svm_cpu_down(void)
 
 	if (svm_owns_cpu(cpu))
 		svm_disable(svm_read_efer());
+	else if (native_read_msr(MSR_VM_HSAVE_PA) == cpu->hsave_pa)
+		native_wrmsrl(MSR_VM_HSAVE_PA, 0);
 	cpu->up = false;
 	/* What the TLB holds when it is back up, nobody knows. */
 	cpu->asid_gen++;

@@ -223,41 +223,47 @@ void svm_flush_tlb(struct posada_vcpu *vcpu)
 		svm->asid_gen = 0;
 }
 
-static __always_inline void svm_commit(struct posada_vcpu *vcpu)
+/* Each field is touched only if it changes: most entries change none. */
+static __always_inline void svm_commit(struct posada_vcpu *vcpu,
+				       struct vmcb *vmcb)
 {
-	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
-
 	vmcb->save.rax = vcpu->regs.gpr[POSADA_RAX];
 	vmcb->save.rsp = vcpu->regs.gpr[POSADA_RSP];
 	vmcb->save.rip = vcpu->regs.rip;
 	vmcb->save.rflags = vcpu->regs.rflags;
-	vmcb->control.int_state = !!vcpu->shadow;
-	if (vcpu->cr8 != (vmcb->control.int_ctl & V_TPR_MASK)) {
+	if (unlikely(vcpu->shadow)) {
+		vmcb->control.int_state = SVM_INTERRUPT_SHADOW_MASK;
+		vcpu->shadow = 0;
+	}
+	if (unlikely((vmcb->control.int_ctl ^ vcpu->cr8) & V_TPR_MASK)) {
 		vmcb->control.int_ctl &= ~V_TPR_MASK;
 		vmcb->control.int_ctl |= vcpu->cr8;
 		vmcb->control.clean &= ~SVM_CLEAN_INTR;
 	}
 }
 
-static __always_inline void svm_collect(struct posada_vcpu *vcpu)
+static_assert(EFER_LMA >> 1 == POSADA_SEG_L);
+
+static __always_inline void svm_collect(struct posada_vcpu *vcpu,
+					struct vmcb *vmcb)
 {
-	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+	u16 long64 = (u16)vmcb->save.efer >> 1 & vmcb->save.cs.attrib;
 
 	vcpu->regs.gpr[POSADA_RAX] = vmcb->save.rax;
 	vcpu->regs.gpr[POSADA_RSP] = vmcb->save.rsp;
 	vcpu->regs.rip = vmcb->save.rip;
 	vcpu->regs.rflags = vmcb->save.rflags;
-	vcpu->shadow = 0;
-	/* With interrupts off only MOV SS can have made a shadow. */
-	if (vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK)
-		vcpu->shadow = vmcb->save.rflags & X86_EFLAGS_IF ?
-			       POSADA_SHADOW_STI : POSADA_SHADOW_MOV_SS;
 	vcpu->cr8 = vmcb->control.int_ctl & V_TPR_MASK;
 	vcpu->cpl = vmcb->save.cpl;
-	vcpu->long64 = (vmcb->save.efer & EFER_LMA) &&
-		       (vmcb->save.cs.attrib & POSADA_SEG_L);
+	vcpu->long64 = long64 & POSADA_SEG_L;
 	vmcb->control.clean = SVM_CLEAN_ALL;
 	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	if (unlikely(vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK)) {
+		vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
+		/* With interrupts off only MOV SS can have made it. */
+		vcpu->shadow = vmcb->save.rflags & X86_EFLAGS_IF ?
+			       POSADA_SHADOW_STI : POSADA_SHADOW_MOV_SS;
+	}
 }
 
 /* The spec-ctrl values of both sides, where they may differ. */
@@ -267,13 +273,20 @@ static __always_inline void svm_spec_ctrl(struct svm_vcpu *svm)
 		svm->sw.host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
 }
 
+/*
+ * Beside KVM, SVME is set for one series only. EFER cannot change meanwhile;
+ * VM_HSAVE_PA stays: without SVME it means nothing.
+ */
 static __always_inline void svm_borrow(struct svm_cpu *cpu)
 {
-	u64 efer = svm_read_efer();
+	u32 efer = __rdmsr(MSR_EFER);	/* it has no high half */
 
 	cpu->borrowed = !(efer & EFER_SVME);
-	if (cpu->borrowed)
-		svm_enable(cpu, efer);
+	if (!cpu->borrowed)
+		return;
+	cpu->efer = efer;
+	native_wrmsr(MSR_EFER, efer | EFER_SVME, 0);
+	native_wrmsrl(MSR_VM_HSAVE_PA, cpu->hsave_pa);
 }
 
 static noinline void svm_bring_up(struct svm_cpu *cpu)
@@ -286,8 +299,7 @@ static noinline void svm_bring_up(struct svm_cpu *cpu)
 static __always_inline void svm_return(struct svm_cpu *cpu)
 {
 	if (cpu->borrowed)
-		svm_disable(svm_read_efer());
-	cpu->borrowed = false;
+		native_wrmsr(MSR_EFER, cpu->efer, 0);
 }
 
 /*
@@ -297,35 +309,34 @@ static __always_inline void svm_return(struct svm_cpu *cpu)
 static noinstr void svm_enter(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb *vmcb = svm->vmcb;
 
-	if (unlikely(svm->asid_gen != svm->cpu->asid_gen)) {
-		instrumentation_begin();
-		svm_new_asid(svm, svm->cpu);
-		instrumentation_end();
-	}
-	svm_commit(vcpu);
+	svm_commit(vcpu, vmcb);
 	posada_context_enter();
 	asm volatile("clgi" : : : "memory");
 	svm_switch(&svm->sw, vcpu->regs.gpr);
 	asm volatile("stgi" : : : "memory");
 	posada_context_exit();
-	svm_collect(vcpu);
+	svm_collect(vcpu, vmcb);
 }
 
 static void svm_arm(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
+	struct svm_cpu *cpu = svm->cpu;
 
+	if (unlikely(svm->asid_gen != cpu->asid_gen))
+		svm_new_asid(svm, cpu);
 	svm_spec_ctrl(svm);
 	svm->dr_armed = svm->dr_loaded;
 	if (unlikely(svm->dr_armed))
 		posada_load_dr(vcpu, svm->dr);
 	if (static_branch_unlikely(&posada_polite))
-		svm_borrow(svm->cpu);
-	else if (unlikely(!svm->cpu->up))
-		svm_bring_up(svm->cpu);
+		svm_borrow(cpu);
+	else if (unlikely(!cpu->up))
+		svm_bring_up(cpu);
 	/* Not just once a load: another thread may change the LDT. */
-	svm_save_host(svm->cpu);
+	svm_save_host(cpu);
 }
 
 static void svm_disarm(struct posada_vcpu *vcpu)
@@ -339,7 +350,7 @@ static void svm_disarm(struct posada_vcpu *vcpu)
 	/* The exit left DR7 disabled, and DR6 as the guest had it. */
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
-	if (unlikely(svm->vmcb->save.dr6 != DR6_RESERVED))
+	if (unlikely((u32)svm->vmcb->save.dr6 != DR6_RESERVED))
 		set_debugreg(DR6_RESERVED, 6);
 }
 
@@ -368,6 +379,7 @@ static void svm_inject(struct posada_vcpu *vcpu, const struct posada_event *ev)
 		(ev->has_error ? SVM_EVTINJ_VALID_ERR : 0) | ev->vector;
 	vmcb->control.event_inj_err = ev->error;
 	svm->injected = *ev;
+	svm->unusual = true;
 	if (ev->kind == POSADA_EVENT_NMI) {
 		svm->nmi_masked = true;
 		svm_intercept(svm, INTERCEPT_IRET, true);
@@ -409,6 +421,7 @@ static bool svm_shadow_window(struct posada_vcpu *vcpu, u32 windows)
 	if (svm->shadow_step == SVM_SHADOW_LOST && waits &&
 	    vcpu->regs.rip == svm->shadow_rip) {
 		svm->shadow_step = SVM_SHADOW_STEP;
+		svm->unusual = true;
 		svm->step_flags = vcpu->regs.rflags;
 		vcpu->regs.rflags |= X86_EFLAGS_TF;
 		return true;

@@ -43,6 +43,7 @@ struct svm_vcpu {
 	int asid_cpu;		/* whose ASID it is */
 	bool nmi_masked;	/* since an NMI went in, until IRET is done */
 	bool iret_pending;	/* IRET was seen at iret_rip, not yet done */
+	bool unusual;		/* iret_pending, shadow_step, injected.kind */
 	bool nmi_step;		/* stepping over it; step_flags: guest's TF */
 	u8 shadow_step;		/* SVM_SHADOW_*: past an STI's shadow */
 	u64 iret_rip;
@@ -64,7 +65,8 @@ struct svm_cpu {
 	u32 asid_next;
 	struct vmcb *last;	/* the vCPU that ran here last, for IBPB */
 	bool up;		/* SVME is set, by us, until svm_cpu_down() */
-	bool borrowed;		/* SVME is set for this one entry */
+	bool borrowed;		/* SVME is set for this one series */
+	u32 efer;		/* and was clear here: EFER, its low half */
 };
 
 DECLARE_PER_CPU(struct svm_cpu, svm_cpus);
