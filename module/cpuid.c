@@ -267,6 +267,24 @@ void posada_cpuid(struct posada_vcpu *vcpu, u32 leaf, u32 subleaf, u32 out[4])
 	rcu_read_unlock();
 }
 
+bool posada_cpuid_fast(struct posada_vcpu *vcpu)
+{
+	const struct posada_vm *vm = vcpu->vm;
+	u64 *gpr = vcpu->regs.gpr;
+	const struct posada_cpuid_entry *e;
+
+	/* Once a vCPU ran, and this one does, the table stays. */
+	e = posada_cpuid_plain(rcu_dereference_raw(vm->cpuid),
+			       gpr[POSADA_RAX]);
+	if (unlikely(!e))
+		return false;
+	gpr[POSADA_RAX] = e->eax;
+	gpr[POSADA_RBX] = e->ebx;
+	gpr[POSADA_RCX] = e->ecx;
+	gpr[POSADA_RDX] = e->edx;
+	return true;
+}
+
 /*
  * Feature words as the table has them; for a feature that no CPUID bit says,
  * or that the policy knows no word of: no.

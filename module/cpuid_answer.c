@@ -5,19 +5,15 @@
  */
 #ifdef __KERNEL__
 #include <linux/kernel.h>
-#include <linux/nospec.h>
 #include <linux/string.h>
 #else
 #include <string.h>
 #define ARRAY_SIZE(a)			(sizeof(a) / sizeof((a)[0]))
-#define array_index_nospec(i, n)	(i)
 #endif
 #include <asm/processor-flags.h>
 #include "cpuid_bits.h"
 #include "cpuid_policy.h"
 
-#define RANGE_SHIFT		30
-#define RANGE_LEAF_MASK		0x3fffffffU
 #define LEAF_HYPERVISOR_RANGE	1U	/* 0x40000000 to 0x7fffffff */
 #define VENDOR_AMD		0x68747541U
 #define VENDOR_HYGON		0x6f677948U
@@ -105,7 +101,7 @@ static void sort_entries(struct posada_cpuid_entry *e, __u32 nr)
 static const struct posada_cpuid_entry *
 first_of(const struct posada_cpuid_table *t, __u32 leaf)
 {
-	__u32 low = leaf & RANGE_LEAF_MASK, range = leaf >> RANGE_SHIFT;
+	__u32 low = leaf & CPUID_RANGE_MASK, range = leaf >> CPUID_RANGE_SHIFT;
 	__u32 lo = 0, hi = t->nr;
 
 	if (low < CPUID_DIRECT) {
@@ -149,7 +145,7 @@ subleaf_of(const struct posada_cpuid_table *t,
 static const struct posada_cpuid_entry *
 missing(const struct posada_cpuid_table *t, __u32 leaf, __u32 subleaf)
 {
-	__u32 range = leaf >> RANGE_SHIFT;
+	__u32 range = leaf >> CPUID_RANGE_SHIFT;
 	__u32 max = range ? t->max_extended : t->max_basic;
 	const struct posada_cpuid_entry *e;
 
@@ -303,20 +299,33 @@ static void collect_facts(struct posada_cpuid_table *t)
 	t->xss = e->ecx | (__u64)e->edx << 32;
 }
 
+_Static_assert(offsetof(struct posada_cpuid_table,
+			entry[POSADA_MAX_CPUID]) <= 0xffff, "plain[] is __u16");
+
+/* Where to look @e up directly; downwards, so that a leaf's first entry stays. */
+static void place_entry(struct posada_cpuid_table *t, __u32 i)
+{
+	const struct posada_cpuid_entry *e = &t->entry[i];
+	__u32 low = e->leaf & CPUID_RANGE_MASK;
+	__u32 range = e->leaf >> CPUID_RANGE_SHIFT;
+
+	if (low >= CPUID_DIRECT)
+		return;
+	t->first[range][low] = i + 1;
+	if (!e->pad && !(e->flags & POSADA_CPUID_SUBLEAF))
+		t->plain[range][low] = (const char *)e - (const char *)t;
+}
+
 void posada_cpuid_compile(struct posada_cpuid_table *t)
 {
 	__u32 i;
 
 	sort_entries(t->entry, t->nr);
 	memset(t->first, 0, sizeof(t->first));
+	memset(t->plain, 0, sizeof(t->plain));
 	for (i = t->nr; i--; ) {
-		struct posada_cpuid_entry *e = &t->entry[i];
-		__u32 low = e->leaf & RANGE_LEAF_MASK;
-
-		e->pad = fix_of(e->leaf, e->subleaf);
-		/* Downwards, so that a leaf's first entry stays. */
-		if (low < CPUID_DIRECT)
-			t->first[e->leaf >> RANGE_SHIFT][low] = i + 1;
+		t->entry[i].pad = fix_of(t->entry[i].leaf, t->entry[i].subleaf);
+		place_entry(t, i);
 	}
 	/* With max_basic unknown yet, a missing leaf reads 0: as wanted. */
 	t->amd = true;

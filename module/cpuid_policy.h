@@ -11,9 +11,12 @@
 
 #include <linux/types.h>
 #ifdef __KERNEL__
+#include <linux/nospec.h>
 #include <linux/rcupdate.h>
 #else
 #include <stdbool.h>
+#include <stddef.h>
+#define array_index_nospec(i, n)	(i)
 #endif
 #include "../uapi/posada.h"
 #include "../uapi/posada_cpuid.h"
@@ -50,6 +53,8 @@ enum posada_cpuid_word {
 };
 
 #define CPUID_RANGES		4	/* by the leaf's top two bits */
+#define CPUID_RANGE_SHIFT	30
+#define CPUID_RANGE_MASK	0x3fffffffU
 #define CPUID_DIRECT		64	/* leaves a range with direct lookup */
 
 /* A table ready for use; made by posada_cpuid_compile(). */
@@ -64,6 +69,8 @@ struct posada_cpuid_table {
 	bool own_topology;		/* the VMM gave counts of its own */
 	__u32 nr;
 	__u16 first[CPUID_RANGES][CPUID_DIRECT]; /* entry + 1; 0: none */
+	/* Bytes from the table's start to an entry that is the whole answer; 0: none. */
+	__u16 plain[CPUID_RANGES][CPUID_DIRECT];
 #ifdef __KERNEL__
 	struct rcu_head rcu;
 #endif
@@ -98,6 +105,19 @@ int posada_cpuid_check(const struct posada_cpuid_entry *policy,
 
 /* Make @t, which holds t->nr checked entries, ready: sorts them. */
 void posada_cpuid_compile(struct posada_cpuid_table *t);
+
+/* The entry that answers @leaf for any subleaf and vCPU, if it has one; NULL. */
+static inline const struct posada_cpuid_entry *
+posada_cpuid_plain(const struct posada_cpuid_table *t, __u32 leaf)
+{
+	__u32 low = leaf & CPUID_RANGE_MASK, range = leaf >> CPUID_RANGE_SHIFT;
+	const __u16 *at;
+
+	if (low >= CPUID_DIRECT)
+		return NULL;
+	at = &t->plain[range][array_index_nospec(low, CPUID_DIRECT)];
+	return *at ? (const void *)t + *at : NULL;
+}
 
 /* The entry that answers; never NULL. Its pad, if not 0: fix it up. */
 const struct posada_cpuid_entry *

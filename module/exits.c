@@ -78,21 +78,40 @@ void posada_raise(struct posada_vcpu *vcpu, u8 vector, bool has_error,
 		next.has_error = pg.cr0 & X86_CR0_PE;
 	}
 	*ev = next;
+	/* A series of entries ends here: the next one begins with a look. */
+	set_bit(POSADA_REQ_EVENT, &vcpu->requests);
 }
 
 /* ---- instructions ---- */
 
+static __always_inline u64 posada_skip_to(struct posada_vcpu *vcpu, u64 rip)
+{
+	u64 rflags = vcpu->regs.rflags;
+
+	vcpu->regs.rip = rip;
+	vcpu->regs.rflags = rflags & ~(u64)X86_EFLAGS_RF;
+	vcpu->shadow = 0;
+	return rflags & X86_EFLAGS_TF;
+}
+
+/* In 64-bit mode, and nobody steps from outside. */
+static __always_inline int posada_skip_fast(struct posada_vcpu *vcpu)
+{
+	if (unlikely(posada_skip_to(vcpu, vcpu->regs.rip +
+					  vcpu->exit.insn_len)))
+		posada_raise(vcpu, X86_TRAP_DB, false, 0, DR_STEP);
+	return 1;
+}
+
 int posada_skip(struct posada_vcpu *vcpu)
 {
 	u64 rip = vcpu->regs.rip + vcpu->exit.insn_len;
-	u64 rflags = vcpu->regs.rflags;
+	bool trap;
 
-	vcpu->regs.rip = likely(vcpu->long64) ? rip : (u32)rip;
-	vcpu->regs.rflags = rflags & ~(u64)X86_EFLAGS_RF;
-	vcpu->shadow = 0;
+	trap = posada_skip_to(vcpu, likely(vcpu->long64) ? rip : (u32)rip);
 	if (unlikely(vcpu->debug.flags & POSADA_DEBUG_STEP))
 		set_bit(POSADA_REQ_STEP, &vcpu->requests);
-	else if (unlikely(rflags & X86_EFLAGS_TF))
+	else if (unlikely(trap))
 		posada_raise(vcpu, X86_TRAP_DB, false, 0, DR_STEP);
 	return 1;
 }
@@ -475,7 +494,13 @@ u8 posada_exit_stat(const struct posada_vcpu *vcpu)
 	return posada_exits[vcpu->exit.kind].stat;
 }
 
-/* ---- exits that are answered with interrupts still off ---- */
+/*
+ * ---- exits that are answered with interrupts still off ----
+ *
+ * Those of a guest in 64-bit mode that nobody steps; what needs more time, or
+ * may fault, or interests userspace goes the long way: nothing has been done
+ * yet.
+ */
 
 #define POSADA_FAST	(BIT(POSADA_X_MSR) | BIT(POSADA_X_CPUID) |	\
 			 BIT(POSADA_X_HYPERCALL))
@@ -488,12 +513,15 @@ static noinline int posada_fast_msr(struct posada_vcpu *vcpu)
 	u64 value = 0;
 	int r;
 
+	posada_sync_cr8(vcpu);
 	if (vcpu->exit.msr.write) {
 		if (index - APIC_BASE_MSR >= POSADA_APIC_MSRS &&
 		    index != MSR_IA32_TSC_DEADLINE)
 			return -EAGAIN;
 		value = (u32)gpr[POSADA_RAX] | gpr[POSADA_RDX] << 32;
 		r = posada_msr_write(vcpu, index, value, POSADA_BY_GUEST);
+		/* The TPR may have been it. */
+		vcpu->cr8 = posada_apic_get_cr8(vcpu);
 	} else {
 		r = posada_msr_read(vcpu, index, &value, POSADA_BY_GUEST);
 	}
@@ -510,28 +538,48 @@ static noinline int posada_fast_msr(struct posada_vcpu *vcpu)
 	return r;
 }
 
+static int posada_fast_rdmsr(struct posada_vcpu *vcpu)
+{
+	if (trace_posada_msr_enabled() || !posada_msr_read_fast(vcpu))
+		return posada_fast_msr(vcpu);
+	vcpu->stat[POSADA_STAT_MSR]++;
+	return posada_skip_fast(vcpu);
+}
+
+static int posada_fast_cpuid(struct posada_vcpu *vcpu)
+{
+	vcpu->stat[POSADA_STAT_CPUID]++;
+	if (!posada_cpuid_fast(vcpu))
+		return posada_x_cpuid(vcpu);
+	return posada_skip_fast(vcpu);
+}
+
+static int posada_fast_hypercall(struct posada_vcpu *vcpu)
+{
+	if (!posada_hypercall_fast(vcpu))
+		return -EAGAIN;
+	vcpu->stat[POSADA_STAT_HYPERCALL]++;
+	return posada_skip_fast(vcpu);
+}
+
 int posada_fast_exit(struct posada_vcpu *vcpu)
 {
 	struct posada_exit *e = &vcpu->exit;
-	int r;
 
-	if (!(POSADA_FAST & BIT(e->kind)) || unlikely(e->interrupted.kind))
+	if (!(POSADA_FAST & BIT(e->kind)) ||
+	    unlikely(e->interrupted.kind || !vcpu->long64))
 		return -EAGAIN;
-	if (!e->insn_len) {
-		e->insn_len = posada_insn_length_cached(vcpu, e->insn);
-		if (unlikely(!e->insn_len))
-			return -EAGAIN;
-	}
-	if (e->kind == POSADA_X_MSR)
-		return posada_fast_msr(vcpu);
-	if (e->kind == POSADA_X_CPUID) {
-		vcpu->stat[POSADA_STAT_CPUID]++;
-		return posada_x_cpuid(vcpu);
-	}
-	r = posada_hypercall_fast(vcpu);
-	if (likely(r >= 0))
-		vcpu->stat[POSADA_STAT_HYPERCALL]++;
-	return r;
+	/*
+	 * insn_len of 0 here means that the CPU doesn't say; one that was met
+	 * and has changed is found out on the long way.
+	 */
+	if (!e->insn_len && !posada_insn_met(vcpu))
+		return -EAGAIN;
+	if (e->kind == POSADA_X_HYPERCALL)
+		return posada_fast_hypercall(vcpu);
+	if (e->kind == POSADA_X_CPUID)
+		return posada_fast_cpuid(vcpu);
+	return e->msr.write ? posada_fast_msr(vcpu) : posada_fast_rdmsr(vcpu);
 }
 
 int posada_handle_exit(struct posada_vcpu *vcpu)

@@ -107,6 +107,11 @@ static int fetch(struct posada_vcpu *vcpu, const struct posada_paging *pg,
  *    misled a guest must have, at the same address in two pages, the same
  *    instruction without and with prefixes; then its RIP moves by too little,
  *    to its own harm alone.
+ *
+ * The few instructions that were met last are kept by their RIP, too, with
+ * their bytes: posada_insn_met() only looks whether these have changed.
+ * Whatever takes a page out of a slot takes it out of the second level, too,
+ * and so asks each vCPU to flush, which forgets them.
  */
 
 /* Linear pages of 64-bit and other code are told apart by the lowest bit. */
@@ -352,25 +357,82 @@ fault:
 	return false;
 }
 
-int posada_insn_length_cached(struct posada_vcpu *vcpu, enum posada_insn insn)
+/* Keep what was just found out: @insn at RIP is @len long. */
+static void meet(struct posada_vcpu *vcpu, enum posada_insn insn, int len)
 {
-	const struct encoding *e = &encodings[insn];
+	u64 rip = vcpu->regs.rip;
+	struct posada_insn_met *met = &vcpu->met[rip % POSADA_INSNS_MET];
 	u32 bytes;
 
-	if (likely(cache_hits(vcpu, sizeof(bytes))) && peek(vcpu, &bytes) &&
-	    likely((bytes & e->plain_mask) == e->plain))
+	if (!vcpu->long64 || !cache_hits(vcpu, sizeof(bytes)) ||
+	    !peek(vcpu, &bytes))
+		return;
+	/* It may have changed since. */
+	if (measure(&encodings[insn], (u8 *)&bytes, sizeof(bytes), true) != len)
+		return;
+	*met = (struct posada_insn_met){
+		.rip = rip, .bytes = bytes, .insn = insn, .len = len,
+		.at = (const u32 __user *)(vcpu->fetch.hva +
+					   offset_in_page(rip)),
+	};
+}
+
+void posada_insn_forget(struct posada_vcpu *vcpu)
+{
+	int i;
+
+	for (i = 0; i < POSADA_INSNS_MET; i++)
+		vcpu->met[i].insn = POSADA_INSN_NONE;
+}
+
+bool posada_insn_met(struct posada_vcpu *vcpu)
+{
+	u64 rip = vcpu->regs.rip;
+	const struct posada_insn_met *met = &vcpu->met[rip % POSADA_INSNS_MET];
+	u32 bytes;
+
+	if (unlikely(met->rip != rip || met->insn != vcpu->exit.insn))
+		return false;
+	/* In user space whatever the CPU speculates: no check, no barrier. */
+	__uaccess_begin();
+	unsafe_get_user(bytes, met->at, fault);
+	__uaccess_end();
+	if (unlikely(bytes != met->bytes))
+		return false;
+	vcpu->exit.insn_len = met->len;
+	return true;
+fault:
+	__uaccess_end();
+	return false;
+}
+
+/* The plain form, from the page that was fetched from last; 0: not known. */
+static int cached_length(struct posada_vcpu *vcpu, const struct encoding *e)
+{
+	u32 bytes;
+
+	if (cache_hits(vcpu, sizeof(bytes)) && peek(vcpu, &bytes) &&
+	    (bytes & e->plain_mask) == e->plain)
 		return e->plain_len;
 	return 0;
 }
 
 int posada_insn_length(struct posada_vcpu *vcpu, enum posada_insn insn)
 {
+	const struct encoding *e;
 	int len;
 
 	if (WARN_ON_ONCE(insn <= POSADA_INSN_NONE || insn >= POSADA_NR_INSN))
 		return -EINVAL;
+	e = &encodings[insn];
 	pagefault_disable();
-	len = posada_insn_length_cached(vcpu, insn);
+	len = cached_length(vcpu, e);
 	pagefault_enable();
-	return len ? len : find_length(vcpu, &encodings[insn]);
+	if (!len)
+		len = find_length(vcpu, e);
+	pagefault_disable();
+	if (len > 0)
+		meet(vcpu, insn, len);
+	pagefault_enable();
+	return len;
 }

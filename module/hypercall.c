@@ -28,11 +28,23 @@ static_assert(POSADA_E2BIG == E2BIG && POSADA_EFAULT == EFAULT);
 static_assert(POSADA_EINVAL == EINVAL && POSADA_EOPNOTSUPP == EOPNOTSUPP);
 
 /*
- * One call. @arg: its arguments; *result, 0 at first, goes to RAX. Returns by
- * the return rule: 1, or 0 with an exit in the run page.
+ * One call. @regs: which registers its arguments are in, see arg(). Returns
+ * what goes to RAX; or TO_USER, with an exit in the run page.
  */
-typedef int (*hypercall_fn)(struct posada_vcpu *vcpu, const u64 *arg,
-			    s64 *result);
+typedef s64 (*hypercall_fn)(struct posada_vcpu *vcpu, const u8 *regs);
+
+#define TO_USER		S64_MIN		/* no call's result */
+
+static u64 mask_of(const struct posada_vcpu *vcpu)
+{
+	return likely(vcpu->long64) ? ~0ULL : U32_MAX;
+}
+
+/* Argument number @i. Moving RIP does not change it; RAX is none. */
+static u64 arg(const struct posada_vcpu *vcpu, const u8 *regs, int i)
+{
+	return vcpu->regs.gpr[regs[i]] & mask_of(vcpu);
+}
 
 /* ---- sets of vCPUs ---- */
 
@@ -137,187 +149,136 @@ static void flush_tlbs(struct posada_vcpu *vcpu, u64 set)
 
 /* ---- Posada's ---- */
 
-static int hc_features(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
+static s64 hc_features(struct posada_vcpu *vcpu, const u8 *regs)
 {
-	*result = vcpu->vm->features;
-	return 1;
+	return vcpu->vm->features;
 }
 
-static int hc_doorbell(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
+static s64 hc_doorbell(struct posada_vcpu *vcpu, const u8 *regs)
 {
-	if (posada_ring(vcpu->vm, POSADA_DOORBELL_CALL, arg[0],
-			sizeof(arg[1]), arg[1]))
-		vcpu->stat[POSADA_STAT_DOORBELL]++;
-	else
-		*result = -POSADA_ENOENT;
-	return 1;
-}
+	u64 value = arg(vcpu, regs, 1);
 
-static int hc_kick(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
-{
-	struct posada_vcpu *to = target(vcpu, arg[0]);
-
-	if (to)
-		kick(to);
-	else
-		*result = -POSADA_EINVAL;
-	return 1;
-}
-
-static int hc_yield_to(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
-{
-	struct posada_vcpu *to = target(vcpu, arg[0]);
-
-	if (to)
-		posada_yield_to(to);
-	else
-		*result = -POSADA_EINVAL;
-	return 1;
-}
-
-static int hc_send_ipi(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
-{
-	*result = send_ipi(vcpu, vcpu_set(vcpu, arg[0], arg[1], arg[2]),
-			   arg[3]);
-	return 1;
-}
-
-static int hc_flush_tlb(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
-{
-	flush_tlbs(vcpu, vcpu_set(vcpu, arg[0], arg[1], arg[2]));
-	return 1;
-}
-
-static int hc_clock_pairing(struct posada_vcpu *vcpu, const u64 *arg,
-			    s64 *result)
-{
-	*result = arg[1] ? -POSADA_EINVAL :
-			   posada_clock_pairing(vcpu, arg[0]);
-	return 1;
-}
-
-static int system_exit(struct posada_vcpu *vcpu, u32 event, u64 arg, u32 bytes)
-{
-	vcpu->run->exit = POSADA_EXIT_SYSTEM;
-	vcpu->run->system = (struct posada_exit_system){
-		.event = event, .arg = arg, .bytes = bytes,
-	};
+	if (!posada_ring(vcpu->vm, POSADA_DOORBELL_CALL, arg(vcpu, regs, 0),
+			 sizeof(value), value))
+		return -POSADA_ENOENT;
+	vcpu->stat[POSADA_STAT_DOORBELL]++;
 	return 0;
 }
 
-static int hc_crash(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
+static s64 hc_kick(struct posada_vcpu *vcpu, const u8 *regs)
 {
-	if (arg[1] > CRASH_BYTES_MAX) {
-		*result = -POSADA_E2BIG;
-		return 1;
-	}
-	return system_exit(vcpu, POSADA_SYSTEM_CRASH, arg[0], arg[1]);
+	struct posada_vcpu *to = target(vcpu, arg(vcpu, regs, 0));
+
+	if (!to)
+		return -POSADA_EINVAL;
+	kick(to);
+	return 0;
 }
 
-static int hc_shutdown(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
+static s64 hc_yield_to(struct posada_vcpu *vcpu, const u8 *regs)
 {
-	if (arg[0] > 1) {
-		*result = -POSADA_EINVAL;
-		return 1;
-	}
-	return system_exit(vcpu, arg[0] ? POSADA_SYSTEM_REBOOT :
+	struct posada_vcpu *to = target(vcpu, arg(vcpu, regs, 0));
+
+	if (!to)
+		return -POSADA_EINVAL;
+	posada_yield_to(to);
+	return 0;
+}
+
+/* Both kinds of calls have a set of vCPUs in their first three arguments. */
+static u64 set_arg(struct posada_vcpu *vcpu, const u8 *regs)
+{
+	return vcpu_set(vcpu, arg(vcpu, regs, 0), arg(vcpu, regs, 1),
+			arg(vcpu, regs, 2));
+}
+
+static s64 hc_send_ipi(struct posada_vcpu *vcpu, const u8 *regs)
+{
+	return send_ipi(vcpu, set_arg(vcpu, regs), arg(vcpu, regs, 3));
+}
+
+static s64 hc_flush_tlb(struct posada_vcpu *vcpu, const u8 *regs)
+{
+	flush_tlbs(vcpu, set_arg(vcpu, regs));
+	return 0;
+}
+
+static s64 hc_clock_pairing(struct posada_vcpu *vcpu, const u8 *regs)
+{
+	return arg(vcpu, regs, 1) ? -POSADA_EINVAL :
+		posada_clock_pairing(vcpu, arg(vcpu, regs, 0));
+}
+
+static s64 system_exit(struct posada_vcpu *vcpu, u32 event, u64 gpa, u32 bytes)
+{
+	vcpu->run->exit = POSADA_EXIT_SYSTEM;
+	vcpu->run->system = (struct posada_exit_system){
+		.event = event, .arg = gpa, .bytes = bytes,
+	};
+	return TO_USER;
+}
+
+static s64 hc_crash(struct posada_vcpu *vcpu, const u8 *regs)
+{
+	u64 bytes = arg(vcpu, regs, 1);
+
+	if (bytes > CRASH_BYTES_MAX)
+		return -POSADA_E2BIG;
+	return system_exit(vcpu, POSADA_SYSTEM_CRASH, arg(vcpu, regs, 0),
+			   bytes);
+}
+
+static s64 hc_shutdown(struct posada_vcpu *vcpu, const u8 *regs)
+{
+	u64 reboot = arg(vcpu, regs, 0);
+
+	if (reboot > 1)
+		return -POSADA_EINVAL;
+	return system_exit(vcpu, reboot ? POSADA_SYSTEM_REBOOT :
 			   POSADA_SYSTEM_SHUTDOWN, 0, 0);
 }
 
 /* ---- KVM's, where they differ: who isn't there is no error ---- */
 
-static int kvm_hc_kick(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
+static s64 kvm_hc_kick(struct posada_vcpu *vcpu, const u8 *regs)
 {
-	struct posada_vcpu *to = target(vcpu, arg[1]);
+	struct posada_vcpu *to = target(vcpu, arg(vcpu, regs, 1));
 
 	if (to)
 		kick(to);
-	return 1;
+	return 0;
 }
 
 /* One struct for both. */
-static int kvm_hc_clock_pairing(struct posada_vcpu *vcpu, const u64 *arg,
-				s64 *result)
+static s64 kvm_hc_clock_pairing(struct posada_vcpu *vcpu, const u8 *regs)
 {
 	BUILD_BUG_ON(sizeof(struct posada_clock_pairing) !=
 		     sizeof(struct kvm_clock_pairing));
-	*result = arg[1] == KVM_CLOCK_PAIRING_WALLCLOCK ?
-		posada_clock_pairing(vcpu, arg[0]) : -POSADA_EOPNOTSUPP;
-	return 1;
+	return arg(vcpu, regs, 1) == KVM_CLOCK_PAIRING_WALLCLOCK ?
+		posada_clock_pairing(vcpu, arg(vcpu, regs, 0)) :
+		-POSADA_EOPNOTSUPP;
 }
 
-static int kvm_hc_send_ipi(struct posada_vcpu *vcpu, const u64 *arg,
-			   s64 *result)
+static s64 kvm_hc_send_ipi(struct posada_vcpu *vcpu, const u8 *regs)
 {
 	/* The destination is the set: no shorthand, no logical mode. */
-	if (arg[3] & (LAPIC_SHORTHAND | LAPIC_LOGICAL)) {
-		*result = -POSADA_EINVAL;
-		return 1;
-	}
-	return hc_send_ipi(vcpu, arg, result);
+	if (arg(vcpu, regs, 3) & (LAPIC_SHORTHAND | LAPIC_LOGICAL))
+		return -POSADA_EINVAL;
+	return hc_send_ipi(vcpu, regs);
 }
 
-static int kvm_hc_yield(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
+static s64 kvm_hc_yield(struct posada_vcpu *vcpu, const u8 *regs)
 {
-	struct posada_vcpu *to = target(vcpu, arg[0]);
+	struct posada_vcpu *to = target(vcpu, arg(vcpu, regs, 0));
 
 	if (to)
 		posada_yield_to(to);
-	return 1;
+	return 0;
 }
 
 /* ---- which is which ---- */
 
-struct hypercall {
-	hypercall_fn fn;
-	u8 args;
-	bool atomic;		/* neither sleeps nor waits for another vCPU */
-};
-
-#define AT(call)	(POSADA_HC_##call - POSADA_HC_BASE)
-
-static const struct hypercall posada_calls[POSADA_HC_COUNT] = {
-	[AT(FEATURES)]		= { hc_features,	0, true },
-	[AT(DOORBELL)]		= { hc_doorbell,	2, true },
-	[AT(KICK)]		= { hc_kick,		1, true },
-	[AT(YIELD_TO)]		= { hc_yield_to,	1 },
-	[AT(SEND_IPI)]		= { hc_send_ipi,	4, true },
-	[AT(FLUSH_TLB)]		= { hc_flush_tlb,	3 },
-	[AT(CLOCK_PAIRING)]	= { hc_clock_pairing,	2 },
-	[AT(CRASH)]		= { hc_crash,		2 },
-	[AT(SHUTDOWN)]		= { hc_shutdown,	1 },
-};
-
-static const struct hypercall kvm_calls[] = {
-	[KVM_HC_KICK_CPU]	= { kvm_hc_kick,	2, true },
-	[KVM_HC_CLOCK_PAIRING]	= { kvm_hc_clock_pairing, 2 },
-	[KVM_HC_SEND_IPI]	= { kvm_hc_send_ipi,	4, true },
-	[KVM_HC_SCHED_YIELD]	= { kvm_hc_yield,	1 },
-};
-
-static int hc_user(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
-{
-	struct posada_exit_hypercall *x = &vcpu->run->hypercall;
-
-	vcpu->run->exit = POSADA_EXIT_HYPERCALL;
-	x->nr = vcpu->long64 ? vcpu->regs.gpr[POSADA_RAX] :
-			       (u32)vcpu->regs.gpr[POSADA_RAX];
-	memcpy(x->arg, arg, sizeof(x->arg));
-	/* For a VMM that doesn't know hypercalls. */
-	x->ret = (u64)-POSADA_ENOSYS;
-	vcpu->completion = POSADA_DONE_HYPERCALL;
-	return 0;
-}
-
-static int hc_unknown(struct posada_vcpu *vcpu, const u64 *arg, s64 *result)
-{
-	*result = -POSADA_ENOSYS;
-	return 1;
-}
-
-static const struct hypercall user = { hc_user, HC_ARGS };
-static const struct hypercall unknown = { hc_unknown, 0 };
-
+/* Which registers the arguments are in. */
 static const u8 posada_args[HC_ARGS] = {
 	POSADA_RDI, POSADA_RSI, POSADA_RDX, POSADA_R10, POSADA_R8, POSADA_R9,
 };
@@ -326,69 +287,113 @@ static const u8 kvm_args[] = {
 	POSADA_RBX, POSADA_RCX, POSADA_RDX, POSADA_RSI,
 };
 
-/* The call that @nr names, and which registers its arguments are in. */
-static const struct hypercall *find(u64 nr, const u8 **regs)
+struct hypercall {
+	hypercall_fn fn;
+	const u8 *regs;
+	bool atomic;		/* neither sleeps nor waits for another vCPU */
+};
+
+#define CALL(nr, fn, ...)						\
+	[POSADA_HC_##nr - POSADA_HC_BASE] = { fn, posada_args, ##__VA_ARGS__ }
+#define KVM_CALL(nr, fn, ...)						\
+	[KVM_HC_##nr] = { fn, kvm_args, ##__VA_ARGS__ }
+
+static const struct hypercall posada_calls[POSADA_HC_COUNT] = {
+	CALL(FEATURES,		hc_features, true),
+	CALL(DOORBELL,		hc_doorbell, true),
+	CALL(KICK,		hc_kick, true),
+	CALL(YIELD_TO,		hc_yield_to),
+	CALL(SEND_IPI,		hc_send_ipi, true),
+	CALL(FLUSH_TLB,		hc_flush_tlb),
+	CALL(CLOCK_PAIRING,	hc_clock_pairing),
+	CALL(CRASH,		hc_crash),
+	CALL(SHUTDOWN,		hc_shutdown),
+};
+
+static const struct hypercall kvm_calls[] = {
+	KVM_CALL(KICK_CPU,	kvm_hc_kick, true),
+	KVM_CALL(CLOCK_PAIRING, kvm_hc_clock_pairing),
+	KVM_CALL(SEND_IPI,	kvm_hc_send_ipi, true),
+	KVM_CALL(SCHED_YIELD,	kvm_hc_yield),
+};
+
+static u64 number(const struct posada_vcpu *vcpu)
+{
+	return vcpu->regs.gpr[POSADA_RAX] & mask_of(vcpu);
+}
+
+static s64 hc_user(struct posada_vcpu *vcpu, const u8 *regs)
+{
+	struct posada_exit_hypercall *x = &vcpu->run->hypercall;
+	int i;
+
+	vcpu->run->exit = POSADA_EXIT_HYPERCALL;
+	x->nr = number(vcpu);
+	for (i = 0; i < ARRAY_SIZE(x->arg); i++)
+		x->arg[i] = arg(vcpu, regs, i);
+	/* For a VMM that doesn't know hypercalls. */
+	x->ret = (u64)-POSADA_ENOSYS;
+	vcpu->completion = POSADA_DONE_HYPERCALL;
+	return TO_USER;
+}
+
+static s64 hc_unknown(struct posada_vcpu *vcpu, const u8 *regs)
+{
+	return -POSADA_ENOSYS;
+}
+
+static const struct hypercall user = { hc_user, posada_args };
+static const struct hypercall unknown = { hc_unknown, posada_args };
+
+static __always_inline const struct hypercall *find(u64 nr)
 {
 	const struct hypercall *call;
 	u64 i = nr - POSADA_HC_BASE;
 
-	*regs = posada_args;
 	if (likely(i < POSADA_HC_COUNT))
 		return &posada_calls[array_index_nospec(i, POSADA_HC_COUNT)];
 	if (nr - POSADA_HC_USER_BASE < HC_USER_COUNT)
 		return &user;
 	if (nr >= ARRAY_SIZE(kvm_calls))
 		return &unknown;
-	*regs = kvm_args;
 	call = &kvm_calls[array_index_nospec(nr, ARRAY_SIZE(kvm_calls))];
 	return call->fn ? call : &unknown;
 }
 
-static u64 number(const struct posada_vcpu *vcpu)
+static noinline void trace(const struct posada_vcpu *vcpu, const u8 *regs)
 {
-	u64 rax = vcpu->regs.gpr[POSADA_RAX];
-
-	return likely(vcpu->long64) ? rax : (u32)rax;
-}
-
-/* Fetch the arguments, move RIP, call: in this order, for each once. */
-static noinline int make(struct posada_vcpu *vcpu, const struct hypercall *call,
-			 const u8 *regs)
-{
-	u64 mask = vcpu->long64 ? ~0ULL : U32_MAX;
-	const u64 *gpr = vcpu->regs.gpr;
-	u64 arg[HC_ARGS];	/* as many as the call has */
-	s64 result = 0;
-	int i, ret = 1;
-
-	for (i = 0; i < call->args; i++)
-		arg[i] = gpr[regs[i]] & mask;
-	if (trace_posada_hypercall_enabled())
-		trace_posada_hypercall(vcpu->id, number(vcpu), gpr[regs[0]],
-				       gpr[regs[1]], gpr[regs[2]]);
-	posada_skip(vcpu);
-	if (likely(!vcpu->cpl))
-		ret = call->fn(vcpu, arg, &result);
-	else
-		result = -POSADA_EPERM;
-	vcpu->regs.gpr[POSADA_RAX] = result & mask;
-	return ret;
+	trace_posada_hypercall(vcpu->id, number(vcpu), vcpu->regs.gpr[regs[0]],
+			       vcpu->regs.gpr[regs[1]],
+			       vcpu->regs.gpr[regs[2]]);
 }
 
 int posada_hypercall(struct posada_vcpu *vcpu)
 {
-	const u8 *regs;
-	const struct hypercall *call = find(number(vcpu), &regs);
+	const struct hypercall *call = find(number(vcpu));
+	s64 result = -POSADA_EPERM;
 
-	return make(vcpu, call, regs);
+	if (trace_posada_hypercall_enabled())
+		trace(vcpu, call->regs);
+	posada_skip(vcpu);
+	if (likely(!vcpu->cpl))
+		result = call->fn(vcpu, call->regs);
+	/* A call that userspace serves leaves a result, too, till it does. */
+	vcpu->regs.gpr[POSADA_RAX] = result == TO_USER ? 0 :
+				     result & mask_of(vcpu);
+	return result != TO_USER;
 }
 
-int posada_hypercall_fast(struct posada_vcpu *vcpu)
+bool posada_hypercall_fast(struct posada_vcpu *vcpu)
 {
-	const u8 *regs;
-	const struct hypercall *call = find(number(vcpu), &regs);
+	u64 *rax = &vcpu->regs.gpr[POSADA_RAX];
+	const struct hypercall *call = find(*rax);
 
-	return call->atomic ? make(vcpu, call, regs) : -EAGAIN;
+	if (unlikely(!call->atomic || vcpu->cpl))
+		return false;
+	if (trace_posada_hypercall_enabled())
+		trace(vcpu, call->regs);
+	*rax = call->fn(vcpu, call->regs);
+	return true;
 }
 
 #define INSN_INT3	0xcc

@@ -279,6 +279,7 @@ static int __init posada_init(void)
 	r = posada_probe();
 	if (r)
 		goto unwatch;
+	posada_msr_init();
 	r = posada_events_module_init();
 	if (r)
 		goto unprobe;

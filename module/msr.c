@@ -33,6 +33,7 @@ enum needs {
 
 #define SAVED		1	/* in the state record */
 #define HOST_WRITES	2	/* the guest's writes fault */
+#define KEPT		4	/* reads as its field, on any CPU */
 
 struct msr_row {
 	u32 first;
@@ -508,6 +509,9 @@ static int write_hypercall(struct posada_vcpu *vcpu,
 				.write = write_nothing
 #define STORED(f, mask)	FIELD(f), .valid = (mask), .flags = SAVED,	\
 			.read = read_field, .write = write_field
+#define STORED_KEPT(f, mask)	FIELD(f), .valid = (mask),		\
+			.flags = SAVED | KEPT,				\
+			.read = read_field, .write = write_field
 #define SWITCHED	.valid = ANY, .flags = SAVED,			\
 			.read = read_backend, .write = write_backend
 #define KVM_GPA(low)	.valid = ~((low) & ~(u64)KVM_MSR_ENABLED),	\
@@ -525,14 +529,16 @@ static const struct msr_row rows[] = {
 	{ MSR_SMI_COUNT, 1, NEEDS_INTEL, CONSTANT(0) },
 	{ MSR_IA32_FEAT_CTL, 1, NEEDS_INTEL, CONSTANT(FEAT_CTL_LOCKED) },
 	{ MSR_IA32_TSC_ADJUST, 1, FIELD(tsc_adjust), .valid = ANY,
-	  .flags = SAVED, .read = read_field, .write = write_tsc_adjust },
+	  .flags = SAVED | KEPT, .read = read_field,
+	  .write = write_tsc_adjust },
 	{ MSR_IA32_SPEC_CTRL, 1, NEEDS_SPEC_CTRL, SWITCHED,
 	  .check = check_spec_ctrl },
 	{ MSR_IA32_PRED_CMD, 1, NEEDS_PRED_CMD, .check = check_pred_cmd,
 	  .valid = PRED_CMD_IBPB | PRED_CMD_SBPB, .write = write_pred_cmd },
 	{ MSR_IA32_UCODE_WRITE, 1, NEEDS_INTEL, CONSTANT_DROP(0, ANY) },
 	{ MSR_IA32_UCODE_REV, 1, FIELD(ucode_rev), .valid = ANY,
-	  .flags = SAVED, .read = read_field, .write = write_field_host },
+	  .flags = SAVED | KEPT, .read = read_field,
+	  .write = write_field_host },
 	{ MSR_PLATFORM_INFO, 1, NEEDS_INTEL, CONSTANT(0) },
 	{ MSR_MTRRcap, 1, CONSTANT(MTRR_CAP) },
 	{ MSR_IA32_ARCH_CAPABILITIES, 1, NEEDS_ARCH_CAPS, SAVED | HOST_WRITES,
@@ -546,9 +552,10 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_SYSENTER_ESP, 2, SWITCHED, .check = check_canonical },
 	/* Machine checks: the mechanism, and no bank that could report. */
 	{ MSR_IA32_MCG_CAP, 1, CONSTANT(0) },
-	{ MSR_IA32_MCG_STATUS, 1, STORED(mcg_status, MCG_STATUS_RIPV |
-					 MCG_STATUS_EIPV | MCG_STATUS_MCIP) },
-	{ MSR_IA32_MISC_ENABLE, 1, FIELD(misc_enable), .flags = SAVED,
+	{ MSR_IA32_MCG_STATUS, 1, STORED_KEPT(mcg_status, MCG_STATUS_RIPV |
+					      MCG_STATUS_EIPV |
+					      MCG_STATUS_MCIP) },
+	{ MSR_IA32_MISC_ENABLE, 1, FIELD(misc_enable), .flags = SAVED | KEPT,
 	  .valid = MISC_ENABLE_VALID, .read = read_field,
 	  .write = write_misc_enable },
 	/* No last-branch records; single-stepping on branches: each step. */
@@ -563,8 +570,9 @@ static const struct msr_row rows[] = {
 	{ MSR_MTRRfix4K_C0000, 8, STORED(mtrr_fixed[3], ANY),
 	  .check = check_mtrr_fixed },
 	{ MSR_IA32_CR_PAT, 1, SWITCHED, .check = check_pat },
-	{ MSR_MTRRdefType, 1, STORED(mtrr_def_type, MTRR_DEF_TYPE |
-				     MTRR_DEF_FIXED_ENABLE | MTRR_DEF_ENABLE),
+	{ MSR_MTRRdefType, 1, STORED_KEPT(mtrr_def_type, MTRR_DEF_TYPE |
+					  MTRR_DEF_FIXED_ENABLE |
+					  MTRR_DEF_ENABLE),
 	  .check = check_mtrr_default },
 	{ MSR_IA32_TSC_DEADLINE, 1, .valid = ANY, .read = read_deadline,
 	  .write = write_deadline },
@@ -575,7 +583,7 @@ static const struct msr_row rows[] = {
 	  KVM_GPA(KVM_STEAL_RESERVED_MASK | KVM_MSR_ENABLED) },
 	{ MSR_KVM_POLL_CONTROL, 1, .flags = SAVED, .valid = 1,
 	  .read = read_kvm, .write = write_kvm },
-	{ POSADA_MSR_HYPERCALL, 1, FIELD(hypercall), .flags = SAVED,
+	{ POSADA_MSR_HYPERCALL, 1, FIELD(hypercall), .flags = SAVED | KEPT,
 	  .valid = ~(u64)(POSADA_PAGE_SIZE - 1) | POSADA_MSR_HC_ENABLE,
 	  .check = check_gpa, .read = read_field, .write = write_hypercall },
 	{ MSR_EFER, 1, .valid = ANY, .check = check_efer, .read = read_efer,
@@ -631,11 +639,47 @@ static __always_inline const struct msr_row *step(const struct msr_row *row,
 	return row[left / 2].first <= index ? row + left / 2 : row;
 }
 
+/*
+ * Before the search, look where @index would be if it had its place in this
+ * table to itself: the number of a row, of a single MSR. Bounded by its type.
+ */
+#define QUICK		128
+
+static u8 quick_rows[QUICK] __ro_after_init;
+
+static_assert(ARRAY_SIZE(rows) <= U8_MAX);
+
+static __always_inline u32 quick_hash(u32 index)
+{
+	return (index ^ index >> 7) % QUICK;
+}
+
+static __always_inline const struct msr_row *quick(u32 index)
+{
+	return &rows[quick_rows[quick_hash(index)]];
+}
+
+void __init posada_msr_init(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		u8 *place = &quick_rows[quick_hash(rows[i].first)];
+
+		/* Those that posada_msr_read_fast() is for come first. */
+		if (rows[i].count == 1 && !(rows[*place].flags & KEPT))
+			*place = i;
+	}
+}
+
 /* The row that @index is in, or NULL. */
 static const struct msr_row *find(u32 index)
 {
-	const struct msr_row *row = rows;
+	const struct msr_row *row = quick(index);
 
+	if (row->first == index)
+		return row;
+	row = rows;
 	row = step(row, LEFT_0, index);
 	row = step(row, LEFT_1, index);
 	row = step(row, LEFT_2, index);
@@ -692,6 +736,21 @@ int posada_msr_read(struct posada_vcpu *vcpu, u32 index, u64 *value,
 		return -EINVAL;
 	row->read(vcpu, row, index, value);
 	return 1;
+}
+
+bool posada_msr_read_fast(struct posada_vcpu *vcpu)
+{
+	u64 *gpr = vcpu->regs.gpr;
+	u32 index = gpr[POSADA_RCX];
+	const struct msr_row *row = quick(index);
+	u64 value;
+
+	if (row->first != index || !(row->flags & KEPT))
+		return false;
+	value = *(u64 *)((void *)&vcpu->msrs + row->offset);
+	gpr[POSADA_RAX] = (u32)value;
+	gpr[POSADA_RDX] = value >> 32;
+	return true;
 }
 
 static int check(struct posada_vcpu *vcpu, const struct msr_row *row,

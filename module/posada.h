@@ -88,6 +88,19 @@ struct posada_fetch_cache {
 	} step[POSADA_WALK_STEPS];
 };
 
+/*
+ * An instruction that exited in 64-bit mode: where it is, the four bytes that
+ * stood there then, and what its length was (see fetch.c).
+ */
+#define POSADA_INSNS_MET	8	/* by the low bits of RIP */
+struct posada_insn_met {
+	u64 rip;
+	const u32 __user *at;
+	u32 bytes;
+	u8 insn;		/* enum posada_insn; 0: an empty slot */
+	u8 len;
+} __aligned(32);
+
 /* ---- local APIC: apic.c, apic_timer.c, ipi.c ---- */
 
 /* The APIC timer's bus clock: 1 GHz, so one tick is one nanosecond. */
@@ -166,7 +179,7 @@ struct posada_vcpu {
 	struct posada_regs regs;	/* C; loaded and stored by enter() */
 	struct posada_exit exit;	/* C: the last exit */
 	u8 shadow;			/* C: POSADA_SHADOW_* */
-	u8 cr8;				/* C: TPR bits 4-7 around enter() */
+	u8 cr8;				/* C: the guest's, within a series */
 	u8 cpl;				/* C: stored by enter() */
 	bool long64;			/* C: in 64-bit mode; stored by enter() */
 	int mode;			/* A */
@@ -200,6 +213,7 @@ struct posada_vcpu {
 	struct fpu_guest fpu;		/* C */
 	struct posada_debug debug;	/* C: what POSADA_DEBUG asked for */
 	struct posada_fetch_cache fetch; /* C */
+	struct posada_insn_met met[POSADA_INSNS_MET]; /* C */
 	struct posada_table_cache tables; /* C */
 	u64 steal_last;			/* C: run delay seen, nanoseconds */
 	u64 tsc_lost;			/* C: of the host's, made up for */
@@ -358,8 +372,13 @@ static inline bool posada_range_ok(u64 start, u64 bytes, u64 limit)
 int posada_fetch(struct posada_vcpu *vcpu, u8 *buf);
 /* The length of @insn at RIP; < 0: what is there is not that instruction. */
 int posada_insn_length(struct posada_vcpu *vcpu, enum posada_insn insn);
-/* The same, without faults and walks; 0: not known. Any context. */
-int posada_insn_length_cached(struct posada_vcpu *vcpu, enum posada_insn insn);
+/*
+ * Set exit.insn_len, without faults and walks, if exit.insn was met at RIP
+ * before. In 64-bit mode, any context.
+ */
+bool posada_insn_met(struct posada_vcpu *vcpu);
+/* Slots have changed: forget those that were met. C. */
+void posada_insn_forget(struct posada_vcpu *vcpu);
 /*
  * Translate as posada_walk(); 0, -EFAULT with the #PF's error code (also if a
  * table is not in memory), -EINVAL. @page_bytes may be NULL.
@@ -419,13 +438,21 @@ void posada_apic_lvt(struct posada_vcpu *vcpu, u32 index);
 void posada_apic_error(struct posada_vcpu *vcpu, u32 bit);
 /* POSADA_APIC. C. */
 int posada_apic_mmio(struct posada_vcpu *vcpu, struct posada_apic_reg *reg);
-/* CR8, 0-15. C; irqoff. */
+/* CR8, 0-15, but within a series of entries: see vcpu->cr8. C; irqoff. */
 static inline u8 posada_apic_get_cr8(struct posada_vcpu *vcpu)
 {
 	return vcpu->apic.reg[APIC_TASKPRI / 16] >> 4;
 }
 
 void posada_apic_set_cr8(struct posada_vcpu *vcpu, u8 cr8);
+
+/* CR8 moves without an exit: let the APIC know what the guest made it. */
+static inline void posada_sync_cr8(struct posada_vcpu *vcpu)
+{
+	if (unlikely(vcpu->cr8 != posada_apic_get_cr8(vcpu)))
+		posada_apic_set_cr8(vcpu, vcpu->cr8);
+}
+
 /*
  * Records. C. check: 0, -EINVAL, or -EOPNOTSUPP: another APIC version. Load
  * after the TSC, which a deadline is measured by.
@@ -484,6 +511,11 @@ void posada_events_module_exit(void);
 int __must_check posada_cpuid_init(struct posada_vm *vm); /* the default policy */
 void posada_cpuid_free(struct posada_vm *vm);
 u32 posada_cpuid_default_entries(void);
+/*
+ * CPUID as the exit has it, into the registers, for leaves that need no fix-up
+ * and a VM that ran. False: nothing done. C, any context.
+ */
+bool posada_cpuid_fast(struct posada_vcpu *vcpu);
 /* Answer CPUID for @vcpu: out[] is EAX, EBX, ECX, EDX. C. Never fails. */
 void posada_cpuid(struct posada_vcpu *vcpu, u32 leaf, u32 subleaf, u32 out[4]);
 /* Does the guest's policy have this X86_FEATURE_*? */
@@ -516,6 +548,10 @@ int posada_msr_read(struct posada_vcpu *vcpu, u32 index, u64 *value,
 		    enum posada_msr_by by);
 int posada_msr_write(struct posada_vcpu *vcpu, u32 index, u64 value,
 		     enum posada_msr_by by);
+/* RDMSR into the registers, of a value kept in posada_msrs. False: not done. */
+bool posada_msr_read_fast(struct posada_vcpu *vcpu);
+/* At module load. */
+void posada_msr_init(void);
 /* Check alone, for dry runs: 0, -EINVAL, -EOPNOTSUPP. */
 int posada_msr_check(struct posada_vcpu *vcpu, u32 index, u64 value);
 /* The MSRs that a state record holds: count and the i-th index. */
@@ -548,8 +584,11 @@ void posada_clock_module_exit(void);
 /* ---- hypercall.c ---- */
 /* The instruction was executed (RIP still at it). C. The return rule. */
 int posada_hypercall(struct posada_vcpu *vcpu);
-/* The same, irqoff, for calls that may; -EAGAIN: nothing done. */
-int posada_hypercall_fast(struct posada_vcpu *vcpu);
+/*
+ * The same, irqoff and in 64-bit mode, for calls that may: true. The caller
+ * moves RIP: no call looks at it. False: nothing done.
+ */
+bool posada_hypercall_fast(struct posada_vcpu *vcpu);
 int posada_hypercall_msr(struct posada_vcpu *vcpu, u64 value);
 /* Give @to, if it waits for a CPU, the rest of this thread's slice. Task. */
 void posada_yield_to(struct posada_vcpu *to);

@@ -275,6 +275,7 @@ static int posada_requests(struct posada_vcpu *vcpu)
 		posada_give_pdptes(vcpu);
 	if (posada_take(vcpu, POSADA_REQ_FLUSH)) {
 		vcpu->stat[POSADA_STAT_TLB_FLUSH]++;
+		posada_insn_forget(vcpu);
 		preempt_disable();
 		vcpu->ops->flush_tlb(vcpu);
 		preempt_enable();
@@ -316,11 +317,16 @@ static bool posada_window_open(struct posada_vcpu *vcpu)
 	       !vcpu->pending.kind;
 }
 
-static __always_inline bool posada_any_event(struct posada_vcpu *vcpu)
+/*
+ * May an entry take more than to enter? Asked once a series: within one, only
+ * an event that comes with a request, which ends it, can change the answer
+ * from no to yes.
+ */
+static __always_inline bool posada_busy(struct posada_vcpu *vcpu)
 {
 	return vcpu->pending.kind | atomic_read(&vcpu->nmi_pending) |
 	       READ_ONCE(vcpu->apic.irr_pending) | (vcpu->extint >= 0) |
-	       vcpu->windows |
+	       vcpu->windows | (vcpu->debug.flags & POSADA_DEBUG_STEP) |
 	       (READ_ONCE(vcpu->run->request) & POSADA_RUN_WINDOW);
 }
 
@@ -448,17 +454,8 @@ static __always_inline bool posada_must_not_enter(struct posada_vcpu *vcpu)
 	return READ_ONCE(vcpu->requests) || __xfer_to_guest_mode_work_pending();
 }
 
-/* One entry and exit. Irqoff, armed. */
-static __always_inline void posada_enter_armed(struct posada_vcpu *vcpu)
+static __always_inline void posada_enter_and_decode(struct posada_vcpu *vcpu)
 {
-	u8 tpr;
-
-	if (unlikely(posada_any_event(vcpu)))
-		posada_pick_event(vcpu);
-	tpr = posada_apic_get_cr8(vcpu);
-	vcpu->cr8 = tpr;
-	if (unlikely(vcpu->debug.flags & POSADA_DEBUG_STEP))
-		vcpu->regs.rflags |= X86_EFLAGS_TF;
 	if (trace_posada_entry_enabled())
 		trace_posada_entry(vcpu->id, vcpu->regs.rip);
 	vcpu->stat[POSADA_STAT_ENTRIES]++;
@@ -468,10 +465,20 @@ static __always_inline void posada_enter_armed(struct posada_vcpu *vcpu)
 	posada_profile_exit(vcpu);
 	if (trace_posada_exit_enabled())
 		trace_posada_exit(vcpu->id, vcpu->exit.kind, vcpu->regs.rip);
-	if (unlikely(vcpu->debug.flags & POSADA_DEBUG_STEP))
+}
+
+/* With an event to inject, or to wait for; or step by step. */
+static noinline int posada_enter_busy(struct posada_vcpu *vcpu)
+{
+	bool step = vcpu->debug.flags & POSADA_DEBUG_STEP;
+
+	posada_pick_event(vcpu);
+	if (step)
+		vcpu->regs.rflags |= X86_EFLAGS_TF;
+	posada_enter_and_decode(vcpu);
+	if (step)
 		vcpu->regs.rflags &= ~X86_EFLAGS_TF;
-	if (vcpu->cr8 != tpr)
-		posada_apic_set_cr8(vcpu, vcpu->cr8);
+	return step ? -EAGAIN : posada_fast_exit(vcpu);
 }
 
 #define POSADA_SERIES	200	/* entries at most, on hosts like Bochs */
@@ -481,17 +488,29 @@ static __always_inline void posada_enter_armed(struct posada_vcpu *vcpu)
  * hold them off: a host interrupt ends each entry, and is no fast exit. The
  * return rule, or -EAGAIN: the exit is still to be handled.
  */
+static __always_inline int posada_enter_armed(struct posada_vcpu *vcpu)
+{
+	int r, left = POSADA_SERIES;
+
+	if (unlikely(posada_busy(vcpu)))
+		return posada_enter_busy(vcpu);
+	do {
+		posada_enter_and_decode(vcpu);
+		r = posada_fast_exit(vcpu);
+	} while (r > 0 && --left && likely(!posada_must_not_enter(vcpu)));
+	return r;
+}
+
 static int posada_enter_series(struct posada_vcpu *vcpu)
 {
 	u32 host_pkru = posada_guest_extra(vcpu);
-	int r, left = POSADA_SERIES;
+	int r;
 
 	posada_account_enter();
 	static_call(posada_arm)(vcpu);
-	do {
-		posada_enter_armed(vcpu);
-		r = posada_fast_exit(vcpu);
-	} while (r > 0 && --left && !posada_must_not_enter(vcpu));
+	vcpu->cr8 = posada_apic_get_cr8(vcpu);
+	r = posada_enter_armed(vcpu);
+	posada_sync_cr8(vcpu);
 	static_call(posada_disarm)(vcpu);
 	posada_host_extra(vcpu, host_pkru);
 	return r;
