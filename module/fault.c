@@ -31,7 +31,7 @@
 #include "compat.h"
 #include "mmu.h"
 
-/* Small pages that are mapped together, aligned: a cache line of entries. */
+/* Small pages that are mapped together: a cache line of the host's entries. */
 #define NEAR		8
 
 /* What the host's page table has for a user address. */
@@ -284,18 +284,28 @@ static bool may_write(struct fault *f)
 /* ---- 5. map what is near ---- */
 
 /*
- * @entry is the one just made for f->gfn. All of the group must be in the slot
- * and in the same table, and no host change under way anywhere: then the
- * entries, read before the check of the sequence, hold.
+ * Is the group at @first in the slot, and in one table of ours? It is aligned
+ * in the host's table, which need not be so in ours.
+ */
+static bool near_fits(const struct fault *f, u64 first)
+{
+	return first >= f->slot->gfn &&
+	       posada_range_ok(first - f->slot->gfn, NEAR, f->slot->pages) &&
+	       first % POSADA_PT_ENTRIES <= POSADA_PT_ENTRIES - NEAR;
+}
+
+/*
+ * @entry is the one just made for f->gfn. With no host change under way
+ * anywhere the neighbours, read before the check of the sequence, hold.
  */
 static void map_near(const struct fault *f, u64 *entry)
 {
-	u64 first = f->gfn & ~(u64)(NEAR - 1);
+	int i, at = (f->hva >> PAGE_SHIFT) % NEAR;
 	struct host_entry host = { };
+	u64 first = f->gfn - at;
 	struct posada_mapping m;
-	int i, at = f->gfn % NEAR;
 
-	if (!fits_pages(f, NEAR) || f->slot->dirty || f->vm->mmu.active)
+	if (!near_fits(f, first) || f->slot->dirty || f->vm->mmu.active)
 		return;
 	for (i = 0; i < NEAR; i++) {
 		pte_t pte = f->host.near[i];
