@@ -323,12 +323,26 @@ static void svm_watch(struct posada_vcpu *vcpu, u32 code)
 		svm_shadow_step_end(vcpu);
 }
 
+/*
+ * Left where it was entered with a shadow, the guest is still in it. QEMU says
+ * otherwise: with a host interrupt pending, VMRUN ends at once, forgetting it.
+ */
+static void svm_shadow_back(struct posada_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (svm->shadow_in && vcpu->regs.rip == svm->shadow_in_rip)
+		vcpu->shadow = svm->shadow_in;
+	svm->shadow_in = 0;
+}
+
 /* Something was being delivered, or is under way. */
 static noinline void svm_decode_events(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control_area *c = &svm->vmcb->control;
 
+	svm_shadow_back(vcpu);
 	svm_watch(vcpu, c->exit_code);
 	if (c->exit_int_info & SVM_EXITINTINFO_VALID)
 		svm_interrupted(vcpu);

@@ -223,6 +223,17 @@ void svm_flush_tlb(struct posada_vcpu *vcpu)
 		svm->asid_gen = 0;
 }
 
+/* Note it: see svm_shadow_back(). */
+static __always_inline void svm_commit_shadow(struct posada_vcpu *vcpu,
+					      struct svm_vcpu *svm)
+{
+	svm->vmcb->control.int_state = SVM_INTERRUPT_SHADOW_MASK;
+	svm->shadow_in = vcpu->shadow;
+	svm->shadow_in_rip = vcpu->regs.rip;
+	svm->unusual = true;
+	vcpu->shadow = 0;
+}
+
 /* Each field is touched only if it changes: most entries change none. */
 static __always_inline void svm_commit(struct posada_vcpu *vcpu,
 				       struct vmcb *vmcb)
@@ -231,10 +242,8 @@ static __always_inline void svm_commit(struct posada_vcpu *vcpu,
 	vmcb->save.rsp = vcpu->regs.gpr[POSADA_RSP];
 	vmcb->save.rip = vcpu->regs.rip;
 	vmcb->save.rflags = vcpu->regs.rflags;
-	if (unlikely(vcpu->shadow)) {
-		vmcb->control.int_state = SVM_INTERRUPT_SHADOW_MASK;
-		vcpu->shadow = 0;
-	}
+	if (unlikely(vcpu->shadow))
+		svm_commit_shadow(vcpu, to_svm(vcpu));
 	if (unlikely((vmcb->control.int_ctl ^ vcpu->cr8) & V_TPR_MASK)) {
 		vmcb->control.int_ctl &= ~V_TPR_MASK;
 		vmcb->control.int_ctl |= vcpu->cr8;

@@ -43,11 +43,15 @@ struct svm_vcpu {
 	int asid_cpu;		/* whose ASID it is */
 	bool nmi_masked;	/* since an NMI went in, until IRET is done */
 	bool iret_pending;	/* IRET was seen at iret_rip, not yet done */
-	bool unusual;		/* iret_pending, shadow_step, injected.kind */
+	bool unusual;		/* any of iret_pending, shadow_step, shadow_in,
+				 * injected.kind
+				 */
 	bool nmi_step;		/* stepping over it; step_flags: guest's TF */
 	u8 shadow_step;		/* SVM_SHADOW_*: past an STI's shadow */
 	u64 iret_rip;
 	u64 shadow_rip;		/* an interrupt waits behind the shadow there */
+	u8 shadow_in;		/* vcpu->shadow as it was entered with, ... */
+	u64 shadow_in_rip;	/* ... and where */
 	u64 step_flags;
 	bool dr_loaded;		/* the guest uses DR0-3: not intercepted */
 	bool dr_armed;		/* they are in the CPU */
