@@ -224,22 +224,28 @@ fault:
 	return done;
 }
 
+/* A walk is big: keep it off the short way's stack, which is cleared. */
+static noinline int fetch_slowly(struct posada_vcpu *vcpu, u8 *buf,
+				 const struct posada_paging *pg)
+{
+	struct posada_walk w;
+	int n = fetch(vcpu, pg, buf, &w);
+
+	if (n)
+		fill_cache(vcpu, pg, &w);
+	return n;
+}
+
 int posada_fetch(struct posada_vcpu *vcpu, u8 *buf)
 {
 	struct posada_paging pg;
-	struct posada_walk w;
 	u64 bytes[2];
-	int n;
 
 	vcpu->ops->get_paging(vcpu, &pg);
-	if (cached_fetch(vcpu, &pg, bytes)) {
-		memcpy(buf, bytes, INSN_MAX);
-		return INSN_MAX;
-	}
-	n = fetch(vcpu, &pg, buf, &w);
-	if (n)
-		fill_cache(vcpu, &pg, &w);
-	return n;
+	if (unlikely(!cached_fetch(vcpu, &pg, bytes)))
+		return fetch_slowly(vcpu, buf, &pg);
+	memcpy(buf, bytes, INSN_MAX);
+	return INSN_MAX;
 }
 
 /* ---- the length of a known instruction ---- */

@@ -24,6 +24,8 @@ static void posada_no_op(struct posada_vcpu *vcpu)
 {
 }
 
+DEFINE_STATIC_CALL(posada_load_on, posada_no_op);
+DEFINE_STATIC_CALL(posada_put_off, posada_no_op);
 DEFINE_STATIC_CALL(posada_arm, posada_no_op);
 DEFINE_STATIC_CALL(posada_disarm, posada_no_op);
 DEFINE_STATIC_CALL(posada_enter, posada_no_op);
@@ -31,6 +33,8 @@ DEFINE_STATIC_CALL(posada_decode, posada_no_op);
 
 void posada_run_init(const struct posada_backend *ops)
 {
+	static_call_update(posada_load_on, ops->load);
+	static_call_update(posada_put_off, ops->put);
 	static_call_update(posada_arm, ops->arm);
 	static_call_update(posada_disarm, ops->disarm);
 	static_call_update(posada_enter, ops->enter);
@@ -51,10 +55,10 @@ static int posada_report_kill(struct posada_vcpu *vcpu)
 static void posada_load(struct posada_vcpu *vcpu)
 {
 	WRITE_ONCE(vcpu->cpu, smp_processor_id());
-	vcpu->ops->load(vcpu);
+	static_call(posada_load_on)(vcpu);
 	if (boot_cpu_has(X86_FEATURE_RDTSCP) ||
 	    boot_cpu_has(X86_FEATURE_RDPID)) {
-		rdmsrl(MSR_TSC_AUX, vcpu->host_tsc_aux);
+		vcpu->host_tsc_aux = __rdmsr(MSR_TSC_AUX);
 		vcpu->hw_tsc_aux = vcpu->host_tsc_aux;
 	}
 	if (vcpu->msrs.steal_time)
@@ -64,7 +68,7 @@ static void posada_load(struct posada_vcpu *vcpu)
 
 static void posada_put(struct posada_vcpu *vcpu)
 {
-	vcpu->ops->put(vcpu);
+	static_call(posada_put_off)(vcpu);
 	if (vcpu->hw_tsc_aux != vcpu->host_tsc_aux) {
 		wrmsrl(MSR_TSC_AUX, vcpu->host_tsc_aux);
 		vcpu->hw_tsc_aux = vcpu->host_tsc_aux;

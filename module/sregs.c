@@ -30,9 +30,11 @@
 
 #define POSADA_DR_RESERVED	0xffffffff00000000ULL
 
+/* Every CPU has 48 bits: most addresses need no look at what this one has. */
 static bool posada_canonical(struct posada_vcpu *vcpu, u64 address)
 {
-	return __is_canonical_address(address,
+	return likely(__is_canonical_address(address, 48)) ||
+	       __is_canonical_address(address,
 				      posada_cpuid_virt_bits(vcpu->vm));
 }
 
@@ -44,18 +46,23 @@ int posada_check_regs(struct posada_vcpu *vcpu, const struct posada_regs *r)
 	return 0;
 }
 
-int posada_check_mode(struct posada_vcpu *vcpu, const struct posada_regs *r,
-		      const struct posada_sregs *s)
+static noinline int posada_check_v8086(struct posada_vcpu *vcpu,
+				       const struct posada_sregs *s)
 {
 	struct posada_paging pg;
 	u64 efer;
 
-	if (likely(!(r->rflags & X86_EFLAGS_VM)))
-		return 0;
 	vcpu->ops->get_paging(vcpu, &pg);
 	efer = s ? s->efer : pg.efer;
 	/* There is no virtual-8086 mode in long mode. */
 	return efer & EFER_LMA ? -EINVAL : 0;
+}
+
+int posada_check_mode(struct posada_vcpu *vcpu, const struct posada_regs *r,
+		      const struct posada_sregs *s)
+{
+	return unlikely(r->rflags & X86_EFLAGS_VM) ?
+	       posada_check_v8086(vcpu, s) : 0;
 }
 
 #define POSADA_TYPE_BUSY_TSS	0xb	/* 32-bit or 64-bit */

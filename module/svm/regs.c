@@ -24,14 +24,26 @@ static struct vmcb_seg *svm_seg(struct vmcb *vmcb, int seg)
 
 #define SVM_SEG_ATTR	0x0fff
 
-static void svm_get_seg(const struct vmcb_seg *v, struct posada_segment *s)
+/* Limit, selector and attributes are one word, its halves the other way round. */
+#define SVM_SEG_WORD	(POSADA_SEG_MASK(SVM_SEG_ATTR) | GENMASK_ULL(47, 0))
+#define POSADA_SEG_MASK(attr) ((u64)(attr) << 48)
+
+static_assert(offsetof(struct vmcb_seg, selector) == 0 &&
+	      offsetof(struct vmcb_seg, attrib) == 2 &&
+	      offsetof(struct vmcb_seg, limit) == 4);
+static_assert(offsetof(struct posada_segment, limit) == 8 &&
+	      offsetof(struct posada_segment, selector) == 12 &&
+	      offsetof(struct posada_segment, attr) == 14);
+
+static __always_inline void svm_get_seg(const struct vmcb_seg *v,
+					struct posada_segment *s)
 {
+	u64 word = ror64(*(const u64 *)v, 32) & SVM_SEG_WORD;
+
+	if (unlikely(!(word & POSADA_SEG_MASK(POSADA_SEG_P))))
+		word |= POSADA_SEG_MASK(POSADA_SEG_UNUSABLE);
 	s->base = v->base;
-	s->limit = v->limit;
-	s->selector = v->selector;
-	s->attr = v->attrib & SVM_SEG_ATTR;
-	if (!(v->attrib & POSADA_SEG_P))
-		s->attr |= POSADA_SEG_UNUSABLE;
+	*(u64 *)&s->limit = word;
 }
 
 void svm_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
