@@ -4,7 +4,7 @@
  *
  * A register without a rule reads 0. Let a bit in only if the guest can use
  * it without help that Posada doesn't give: what it needs of MSRs is in
- * msr.c, of CR4 in cpuid_answer.c, of XCR0 in the host's guest FPU state.
+ * msr_rows.c, of CR4 in cpuid_answer.c, of XCR0 in the host's guest FPU state.
  */
 #ifdef __KERNEL__
 #include <linux/kernel.h>

@@ -537,7 +537,7 @@ u64 posada_cpuid_xss_mask(struct posada_vm *vm);
 u32 posada_cpuid_phys_bits(struct posada_vm *vm);
 u32 posada_cpuid_virt_bits(struct posada_vm *vm);
 
-/* ---- msr.c ---- */
+/* ---- msr.c, msr_rows.c ---- */
 /* Who asks. The host (state records) may set read-only ones in reason. */
 enum posada_msr_by { POSADA_BY_GUEST, POSADA_BY_HOST };
 /*
@@ -625,6 +625,10 @@ static __always_inline void posada_profile_entry(struct posada_vcpu *vcpu)
 	if (static_branch_unlikely(&posada_profiling) && vcpu->profile)
 		posada_profile_note_entry(vcpu);
 }
+
+/* ---- halt.c ---- */
+/* Sleep until there is something to do. 1, or -EINTR. Task, C. */
+int posada_halt(struct posada_vcpu *vcpu);
 
 /* ---- run.c ---- */
 /* POSADA_RUN. C. 0, or an errno. */
