@@ -96,6 +96,39 @@ TEST(discovery)
 	vcpu_done(v);
 }
 
+/* ---- both vendors' instructions ---- */
+
+static s64 call_by_vmcall(u64 nr)
+{
+	asm volatile("vmcall" : "+a"(nr) : : "memory");
+	return nr;
+}
+
+static s64 call_by_vmmcall(u64 nr)
+{
+	asm volatile("vmmcall" : "+a"(nr) : : "memory");
+	return nr;
+}
+
+/* A guest that was moved to another CPU goes on with what it found at first. */
+static void guest_both(void)
+{
+	s64 want;
+
+	enable();
+	want = call(POSADA_HC_FEATURES, 0, 0, 0, 0);
+	G_EXPECT_TRUE(want > 0);
+	G_EXPECT_EQ(call_by_vmcall(POSADA_HC_FEATURES), want);
+	G_EXPECT_EQ(call_by_vmmcall(POSADA_HC_FEATURES), want);
+	/* Any other undefined instruction is one. */
+	G_EXPECT_EQ(G_TRY("ud2"), UD);
+}
+
+TEST(either_instruction)
+{
+	vcpu_done(start(1, guest_both));
+}
+
 /* ---- the page ---- */
 
 static void guest_page(void)
