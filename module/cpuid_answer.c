@@ -98,7 +98,7 @@ static void sort_entries(struct posada_cpuid_entry *e, __u32 nr)
 }
 
 /* The first entry of @leaf, or NULL: directly for the leaves there are. */
-static const struct posada_cpuid_entry *
+static __always_inline const struct posada_cpuid_entry *
 first_of(const struct posada_cpuid_table *t, __u32 leaf)
 {
 	__u32 low = leaf & CPUID_RANGE_MASK, range = leaf >> CPUID_RANGE_SHIFT;
@@ -123,7 +123,7 @@ static const struct posada_cpuid_entry nothing;
 static const struct posada_cpuid_entry no_level = { .pad = FIX_NO_LEVEL };
 
 /* @e is the first entry of a leaf: the one for @subleaf. */
-static const struct posada_cpuid_entry *
+static __always_inline const struct posada_cpuid_entry *
 subleaf_of(const struct posada_cpuid_table *t,
 	   const struct posada_cpuid_entry *e, __u32 subleaf)
 {

@@ -77,7 +77,7 @@ static void vmx_interrupted(struct posada_vcpu *vcpu, u32 info)
 static void vmx_unblock_nmi(struct posada_vcpu *vcpu, u64 info)
 {
 	if ((info & INTR_INFO_UNBLOCK_NMI) && !vcpu->exit.interrupted.kind)
-		to_vmx(vcpu)->nmi_masked = true;
+		to_vmx(vcpu)->nmi_masked = GUEST_INTR_STATE_NMI;
 }
 
 #define VMX_DB_BITS	(DR_TRAP_BITS | DR_STEP | BIT(13))

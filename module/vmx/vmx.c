@@ -202,7 +202,7 @@ static void vmx_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 	vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	vmx_write(GUEST_INTERRUPTIBILITY_INFO, 0);
 	vmx->interruptibility = 0;
-	vmx->nmi_masked = false;
+	vmx->nmi_masked = 0;
 	/* The VMCS has none of these as the run page may have them. */
 	vmx->rsp = ~0ULL;
 	vmx->rflags = ~0ULL;
@@ -353,7 +353,7 @@ static noinline void vmx_commit_shadow(struct posada_vcpu *vcpu, u32 state)
 static __always_inline void vmx_commit(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 state = vmx->nmi_masked ? GUEST_INTR_STATE_NMI : 0;
+	u32 state = vmx->nmi_masked;
 
 	vmx_write(GUEST_RIP, vcpu->regs.rip);
 	if (vcpu->regs.gpr[POSADA_RSP] != vmx->rsp)
@@ -557,7 +557,7 @@ static void vmx_inject(struct posada_vcpu *vcpu, const struct posada_event *ev)
 	vmx->todo |= VMX_TODO_INJECT;
 	if (ev->kind == POSADA_EVENT_NMI) {
 		/* The entry masks them again. */
-		vmx->nmi_masked = false;
+		vmx->nmi_masked = 0;
 	} else if (ev->kind == POSADA_EVENT_EXCEPTION) {
 		if (VMX_ERROR_CODES & BIT(ev->vector)) {
 			vmx_get_paging(vcpu, &pg);
@@ -597,7 +597,7 @@ static bool vmx_nmi_masked(struct posada_vcpu *vcpu)
 
 static void vmx_set_nmi_masked(struct posada_vcpu *vcpu, bool masked)
 {
-	to_vmx(vcpu)->nmi_masked = masked;
+	to_vmx(vcpu)->nmi_masked = masked ? GUEST_INTR_STATE_NMI : 0;
 }
 
 static void vmx_flush_tlb(struct posada_vcpu *vcpu)

@@ -59,7 +59,7 @@ struct vmx_vcpu {
 	u32 todo;
 	u32 interruptibility;	/* what the VMCS has */
 	u32 reason;		/* of the last exit, or VMX_NO_ENTRY */
-	bool nmi_masked;
+	u32 nmi_masked;		/* GUEST_INTR_STATE_NMI or 0 */
 	u32 *tpr;		/* in the virtual-APIC page */
 	u64 host_cr3, host_cr4, host_fs_base;	/* what the VMCS has */
 
