@@ -130,6 +130,29 @@ TEST(inject_by_events_group)
 	EXPECT_SYNC(v, 1);
 }
 
+/* VMX injects no interrupt while IF is clear: the guest ends, and is told why. */
+TEST(refused_entry)
+{
+	const struct posada_exit_killed *k;
+	struct vcpu *v = start(guest_take_all);
+
+	if (test_backend != POSADA_BACKEND_VMX)
+		SKIP("other CPUs inject it all the same");
+	EXPECT_SYNC(v, 0);
+	vcpu_regs_rw(v)->rflags = BIT(1);
+	vcpu_events_rw(v)->kind = POSADA_EVENT_INTERRUPT;
+	vcpu_events_rw(v)->vector = 0x40;
+	vcpu_expect(v, POSADA_EXIT_KILLED);
+	k = &v->run->killed;
+	EXPECT_EQ(k->reason, POSADA_KILL_BAD_STATE);
+	EXPECT_EQ(k->vcpu, 0);
+	/* Exit reason 33 of an entry that failed; the field of what to inject. */
+	EXPECT_EQ(k->info[0], 0x80000021);
+	EXPECT_EQ(k->info[1], 0x4016);
+	/* The next VM on this CPU has nothing to do with it. */
+	EXPECT_SYNC(start(guest_take_all), 0);
+}
+
 /* ---- the guest's own faults, unaided ---- */
 
 static void guest_faults(void)
