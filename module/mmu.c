@@ -19,6 +19,7 @@
  * them; all else is written under mmu_lock. Losing a bit that hardware sets
  * meanwhile is harmless: dirty pages are known when they are mapped writable.
  */
+#include <linux/errno.h>
 #include <linux/gfp.h>
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
@@ -380,7 +381,8 @@ int posada_mmu_init(struct posada_vm *vm)
 	ret = mmu_notifier_register(&mmu->notifier, vm->mm);
 	if (ret) {
 		free_page((unsigned long)mmu->table);
-		return ret;
+		/* It gives up for any signal: take that first, then try again. */
+		return ret == -EINTR ? -ERESTARTNOINTR : ret;
 	}
 	atomic64_inc(&vm->stat[POSADA_STAT_TABLES]);
 	return 0;

@@ -316,6 +316,25 @@ int posada_kill(struct posada_vcpu *vcpu, u32 reason, u64 info0, u64 info1);
 #define POSADA_ERROR_CODES	(BIT(8) | BIT(10) | BIT(11) | BIT(12) |	\
 				 BIT(13) | BIT(14) | BIT(17) | BIT(21))
 
+/*
+ * The vectors that are exceptions, none of them reserved: a CPU refuses to
+ * enter with any other. 2 is the NMI's, 9 no CPU raises any more.
+ */
+#define POSADA_EXCEPTIONS	(BIT(0) | BIT(1) | GENMASK(8, 3) |	\
+				 GENMASK(14, 10) | GENMASK(21, 16) |	\
+				 GENMASK(30, 28))
+
+static inline bool posada_is_exception(u32 vector)
+{
+	return vector < 32 && (POSADA_EXCEPTIONS & BIT(vector));
+}
+
+/* #DB's payload goes to DR6, whose upper half no CPU takes. */
+static inline bool posada_payload_valid(u32 vector, u64 payload)
+{
+	return vector != 1 /* #DB */ || !(payload >> 32);
+}
+
 /* Ask all vCPUs of all VMs to act on @req: the host's time jumped. Task. */
 void posada_request_all(int req);
 /* End every VM. Task. */

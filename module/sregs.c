@@ -140,7 +140,8 @@ int posada_check_events(const struct posada_events *e)
 	    e->pad)
 		return -EINVAL;
 	if (e->kind == POSADA_EVENT_EXCEPTION &&
-	    (e->vector > 31 || e->vector == 2))
+	    (!posada_is_exception(e->vector) ||
+	     !posada_payload_valid(e->vector, e->payload)))
 		return -EINVAL;
 	if (e->has_error_code && (e->kind != POSADA_EVENT_EXCEPTION ||
 				  !(POSADA_ERROR_CODES & BIT(e->vector))))

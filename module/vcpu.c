@@ -135,7 +135,8 @@ static int posada_inject_exception(struct posada_vcpu *vcpu,
 {
 	bool error = in->flags & POSADA_INJECT_ERROR_CODE;
 
-	if (in->vector > 31 || in->vector == 2 ||
+	if (!posada_is_exception(in->vector) ||
+	    !posada_payload_valid(in->vector, in->payload) ||
 	    (error && !(POSADA_ERROR_CODES & BIT(in->vector))))
 		return -EINVAL;
 	if (vcpu->pending.kind)

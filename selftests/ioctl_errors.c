@@ -2,10 +2,12 @@
 /* Each errno that uapi/posada.h names for an ioctl, and what is next to it. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "vm.h"
@@ -85,6 +87,31 @@ TEST_ONCE(vm_create_errors)
 	EXPECT_GE(fd, 0);
 	close(fd);
 	EXPECT_EQ(count_fds(), n);
+}
+
+static volatile u32 signals;
+
+static void count_signal(int nr)
+{
+	(void)nr;
+	signals++;
+}
+
+/* Whoever has a timer can create VMs: a signal is handled, and the call goes on. */
+TEST(vm_create_and_signals)
+{
+	struct posada_vm_create c = { .size = sizeof(c) };
+	struct itimerval t = { .it_interval = { .tv_usec = 3000 }, .it_value = { .tv_usec = 3000 } };
+	struct sigaction sa = { .sa_handler = count_signal };
+	int sys = sys_open(), fd;
+
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &t, NULL);
+	while (signals < 50) {
+		fd = px(sys, POSADA_VM_CREATE, &c);
+		ASSERT_GE(fd, 0);
+		close(fd);
+	}
 }
 
 TEST(vcpu_create_errors)
@@ -382,6 +409,10 @@ TEST(doorbell_most)
 
 TEST(inject_errors)
 {
+	static const u8 not_exceptions[] = { 2, 9, 15, 22, 23, 24, 25, 26, 27, 31 };
+	struct posada_inject i = {
+		.size = sizeof(i), .kind = POSADA_INJECT_EXCEPTION, .vector = DB,
+	};
 	struct vm *vm = vm_new(1);
 	struct vcpu *v = vm->vcpu[0];
 	u32 vector;
@@ -391,7 +422,11 @@ TEST(inject_errors)
 	EXPECT_EQ(inject(v, POSADA_INJECT_INTERRUPT, 256), -EINVAL);
 	EXPECT_EQ(inject(v, POSADA_INJECT_INTERRUPT, ~0U), -EINVAL);
 	EXPECT_EQ(inject(v, POSADA_INJECT_EXCEPTION, 32), -EINVAL);
-	EXPECT_EQ(inject(v, POSADA_INJECT_EXCEPTION, 2), -EINVAL);
+	for (vector = 0; vector < ARRAY_SIZE(not_exceptions); vector++)
+		EXPECT_EQ(inject(v, POSADA_INJECT_EXCEPTION, not_exceptions[vector]), -EINVAL);
+	/* DR6 has 32 bits. */
+	i.payload = BIT(32);
+	EXPECT_EQ(px(v->fd, POSADA_INJECT, &i), -EINVAL);
 	/* An error code where the exception pushes none. */
 	for (vector = 0; vector < 32; vector++) {
 		if (vector == DF || (vector >= TS && vector <= PF) || vector == AC ||

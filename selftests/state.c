@@ -284,6 +284,26 @@ TEST(move_to_a_fresh_vm)
 }
 
 /* A halted vCPU is saved as such, and wakes where it is loaded. */
+static void guest_loads_tr(void)
+{
+	asm volatile("ltr %w0" : : "r"(G_TSS_SEL(0)) : "memory");
+	g_sync(1);
+	g_sync(2);
+}
+
+/* Behind an LTR, too, what is read may be written: TR's segment is busy. */
+TEST(task_register)
+{
+	struct vm *vm = vm_new(1);
+	struct vcpu *v = vm->vcpu[0];
+
+	vcpu_start(v, guest_loads_tr, 0);
+	EXPECT_SYNC(v, 1);
+	EXPECT_EQ(vcpu_sregs(v)->seg[POSADA_TR].attr & POSADA_SEG_TYPE, 0xb);
+	EXPECT_EQ(vcpu_sregs_rw(v)->seg[POSADA_TR].selector, G_TSS_SEL(0));
+	EXPECT_SYNC(v, 2);
+}
+
 static void guest_sleeps(void)
 {
 	g_apic_on();
@@ -438,6 +458,8 @@ TEST(values)
 	expect_value(v, POSADA_REC_REGS, offsetof(struct posada_regs, rip), BIT(63), 8, -EINVAL);
 	expect_value(v, POSADA_REC_REGS, offsetof(struct posada_regs, rflags), 0, 8, -EINVAL);
 	expect_value(v, POSADA_REC_EVENTS, 0, 4, 1, -EINVAL);
+	/* Exception 9, which there is not. */
+	expect_value(v, POSADA_REC_EVENTS, 0, 0x0903, 2, -EINVAL);
 	expect_value(v, POSADA_REC_DREGS, offsetof(struct posada_dregs, dr7), BIT(32), 8, -EINVAL);
 	expect_value(v, POSADA_REC_MP, 0, 3, 4, -EINVAL);
 	expect_value(v, POSADA_REC_MP, 4, 0x10000, 4, -EINVAL);

@@ -278,7 +278,8 @@ struct posada_state {
  * interrupt from outside the APIC (ExtINT); -EBUSY while one waits (see
  * POSADA_RUN_WINDOW). EXCEPTION: raised at the next entry; -EBUSY while
  * another event is being delivered. -EINVAL: unknown kind, vector above 255
- * (exception: above 31, or 2), error code where the exception has none.
+ * (exception: one that is none, such as 2 or 31), error code where it has none,
+ * a payload for DR6 above 32 bits.
  * INIT: as by an INIT IPI.
  */
 #define POSADA_INJECT		POSADA_IO(0x23)

@@ -226,7 +226,9 @@ static void svm_decode_unknown(struct posada_exit *x,
 
 	x->kind = refused ? POSADA_X_BAD_STATE : POSADA_X_UNKNOWN;
 	x->fail.code = c->exit_code | (u64)c->exit_code_hi << 32;
-	x->fail.info = c->exit_info_1;
+	/* What was to be injected is the likeliest reason of a refusal. */
+	x->fail.info = refused ? (u64)c->event_inj << 32 | c->exit_int_info :
+		       c->exit_info_1;
 }
 
 /* The exits with more to say than their row. */

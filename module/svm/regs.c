@@ -23,6 +23,7 @@ static struct vmcb_seg *svm_seg(struct vmcb *vmcb, int seg)
 }
 
 #define SVM_SEG_ATTR	0x0fff
+#define SVM_TSS_BUSY	0x2	/* in the type of a TSS */
 
 /* Limit, selector and attributes are one word, its halves the other way round. */
 #define SVM_SEG_WORD	(POSADA_SEG_MASK(SVM_SEG_ATTR) | GENMASK_ULL(47, 0))
@@ -55,6 +56,8 @@ void svm_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
 		svm_get_seg(&v->es + i, &s->seg[i]);
 	svm_get_seg(&v->ldtr, &s->seg[POSADA_LDTR]);
 	svm_get_seg(&v->tr, &s->seg[POSADA_TR]);
+	/* TR is busy by its nature; some CPUs, and QEMU, leave that out. */
+	s->seg[POSADA_TR].attr |= SVM_TSS_BUSY;
 	/* SVM keeps the CPL apart; elsewhere it is SS.DPL. */
 	s->seg[POSADA_SS].attr &= ~POSADA_SEG_DPL;
 	s->seg[POSADA_SS].attr |= v->cpl << POSADA_SEG_DPL_SHIFT;
