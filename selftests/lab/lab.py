@@ -41,14 +41,33 @@ def known(name):
     return values[name]
 
 
+def build_debug_kernel(line):
+    """Note it in the list if the cache has it; it is not built by the way."""
+    if subprocess.run([os.path.join(LAB, "debug-kernel"), "--if-cached", line],
+                      stdin=subprocess.DEVNULL, check=False).returncode:
+        raise LabError(f"KERNEL={line}: run selftests/lab/debug-kernel {line} first (half an hour)")
+
+
+# Kernels that watch themselves (see debug-kernel), with what they are told at boot. The first
+# splat ends it; a busy machine must not look like one.
+DEBUG_KERNELS = {
+    "debug": "panic_on_warn=1 page_poison=1 kmemleak=on watchdog_thresh=60 hung_task_panic=0",
+    "kcsan": "watchdog_thresh=60",
+}
+KERNELS = {"6.1": "6_1", "6.12": "6_12", "guest": "GUEST", "debug": "debug", "kcsan": "kcsan"}
+
+
 class Kernel:
-    """A host kernel of the lab: '6.1' or '6.12', or 'guest' for the stock guest's."""
+    """A host kernel of the lab: a name of KERNELS; 'guest' is the stock guest's."""
 
     def __init__(self, line):
-        key = {"6.1": "6_1", "6.12": "6_12", "guest": "GUEST"}.get(line)
+        key = KERNELS.get(line)
         if not key:
-            raise LabError(f"KERNEL={line}: there are 6.1 and 6.12")
+            raise LabError(f"KERNEL={line}: there are 6.1, 6.12, {' and '.join(DEBUG_KERNELS)}")
         self.line = line
+        self.append = DEBUG_KERNELS.get(line, "")
+        if self.append:
+            build_debug_kernel(line)
         self.release = known("RELEASE_" + key)
         self.image_dir = known("IMAGE_" + key)
         self.vmlinuz = os.path.join(self.image_dir, "boot", "vmlinuz-" + self.release)
@@ -59,6 +78,9 @@ class Kernel:
 
         As a side effect the kernel is not relocated: addresses in a log are those of System.map.
         """
+        path = os.path.join(self.image_dir, "boot", "vmlinux-" + self.release)
+        if os.path.exists(path):
+            return path
         path = os.path.join(CACHE, "vmlinux", os.path.basename(self.image_dir))
         if not os.path.exists(path):
             with open(self.vmlinuz, "rb") as f:
