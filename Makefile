@@ -12,6 +12,10 @@ export BUILD
 
 # Settings of `make run`, `make test` and the rest, passed on by the environment.
 KERNEL ?= 6.1
+# The debug kernels are kernels like others, but for being built here: HOST_KERNEL=debug.
+ifdef HOST_KERNEL
+override KERNEL := $(HOST_KERNEL)
+endif
 HOST ?= svm
 export KERNEL HOST VCPUS MEM APPEND SMP HOST_MEM TIMEOUT
 
@@ -20,7 +24,7 @@ CACHE := $(or $(POSADA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/posada)
 -include $(CACHE)/kernels
 
 .PHONY: all module userspace guest selftests unit modules module-% run run-files test check smoke \
-	bench setup install clean help
+	soak mutants bench setup install clean help
 .NOTPARALLEL: run check smoke bench
 
 all: module userspace
@@ -116,6 +120,14 @@ check-job smoke-job: %-job: | $(BUILD)
 test check smoke: %: %-job
 	@$(end)
 
+# The fuzzers with new seeds, MINUTES long. FUZZ names some of them.
+soak: module-$(KERNEL) userspace selftests
+	@MINUTES=$(MINUTES) selftests/fuzz/soak $(FUZZ)
+
+# Break the module on purpose, in one place at a time: does a test notice? M names some places.
+mutants: module-$(KERNEL) userspace guest selftests $(BUILD)/guest.cpio
+	@selftests/mutants/run $(M)
+
 bench: module-$(KERNEL) userspace
 	@$(LAB)/setup run $(KERNEL) $(if $(filter vmx %-bochs,$(HOST)),bochs)
 	$(call part,selftests/bench,bench,LIBPOSADA=$(BUILD)/userspace)
@@ -161,6 +173,8 @@ help:
 #>   make test T=NAME  one selftest (or several) on an emulated host
 #>   make smoke        a few of them and one boot, under 2 minutes
 #>   make check        everything: both kernels, all hosts, static checks, unit tests
+#>   make soak MINUTES=n    the fuzzers, with new seeds
+#>   make mutants      break the module on purpose; say what no test notices
 #>   make bench        the benchmarks, for Posada and KVM
 #>   make setup        install what check needs (run installs what it needs by itself)
 #>   make modules      posada.ko for the lab's kernels, build/module-*/posada.ko
@@ -173,7 +187,8 @@ help:
 #>   APPEND=           run: more of the guest's kernel command line
 #>   HOST=svm          the emulated host: svm (AMD), none (no hardware virtualization); on the
 #>                     slower Bochs: vmx (Intel), svm-bochs (another AMD CPU)
-#>   KERNEL=6.1        the host's kernel: 6.1 or 6.12
+#>   KERNEL=6.1        the host's kernel: 6.1 or 6.12; debug or kcsan, once
+#>                     selftests/lab/debug-kernel has built it
 #>   SMP= HOST_MEM=    the host's CPUs and memory
 #>   TIMEOUT=          seconds until the emulated host is stopped
 #>   BUILD=build       where everything is built

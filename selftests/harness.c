@@ -248,10 +248,42 @@ static u32 offered(void)
 	return info.backends;
 }
 
+__attribute__((weak)) bool test_option(const char *name, const char *value)
+{
+	(void)name;
+	(void)value;
+	return false;
+}
+
+/* Take the --NAME VALUE pairs out of the arguments; false: one is unknown. */
+static bool take_options(int *argc, char **argv)
+{
+	int i, kept = 1;
+
+	for (i = 1; i < *argc; i++) {
+		if (strncmp(argv[i], "--", 2)) {
+			argv[kept++] = argv[i];
+			continue;
+		}
+		if (i + 1 >= *argc || !test_option(argv[i] + 2, argv[i + 1])) {
+			fprintf(stderr, "%s: unknown option, or no value\n", argv[i]);
+			return false;
+		}
+		i++;
+	}
+	argv[kept] = NULL;
+	*argc = kept;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
-	struct run r = { .list = argc > 1 && !strcmp(argv[1], "-l") };
+	struct run r = { 0 };
 	struct run plan;
+
+	if (!take_options(&argc, argv))
+		return 2;
+	r.list = argc > 1 && !strcmp(argv[1], "-l");
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	verdict = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -48,6 +48,12 @@ struct test {
 #define TEST_SLOW(ident, limit)	TEST_DEFINE(ident, limit, false)
 #define TEST_ONCE(ident)	TEST_DEFINE(ident, TEST_SECONDS, true)
 
+/*
+ * A program may define it to take --NAME VALUE; false: there is no such option.
+ * All other arguments are globs of the cases to run.
+ */
+bool test_option(const char *name, const char *value);
+
 /* The backend that this case runs on: an id of enum posada_backend_id. */
 extern u32 test_backend;
 

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What POSADA_RUN gives back: does it make sense, and what to do with it. See fuzz.h. */
+#include "fuzz.h"
+
+#define MEM_FLAGS	0x3fU
+#define PORT_FLAGS	(POSADA_PORT_IN | POSADA_PORT_STRING)
+
+static void check_port(const struct posada_exit_port *p)
+{
+	bool string = p->flags & POSADA_PORT_STRING;
+
+	if (p->len != 1 && p->len != 2 && p->len != 4)
+		fuzz_fail("port exit of %u bytes", p->len);
+	if (p->flags & ~PORT_FLAGS || (string && p->insn_len > 15))
+		fuzz_fail("port exit: flags %x, %u insn bytes", p->flags, p->insn_len);
+	if (!string && !(p->flags & POSADA_PORT_IN) && p->len < 4 && p->data >> 8 * p->len)
+		fuzz_fail("port exit of %u bytes has value %x", p->len, p->data);
+}
+
+static void check_memory(const struct posada_exit_memory *m, u64 phys_limit)
+{
+	bool inside = m->gpa < FUZZ_MEM_BYTES;
+
+	if (m->gpa >= phys_limit || m->flags & ~MEM_FLAGS || m->insn_len > 15 ||
+	    m->pad[0] | m->pad[1] | m->pad[2])
+		fuzz_fail("memory exit: gpa %llx, flags %x, %u insn bytes", m->gpa, m->flags,
+			  m->insn_len);
+	/* All that the slot has is there, and may be written. */
+	if (inside || m->flags & (POSADA_MEM_FAULT | POSADA_MEM_READONLY))
+		fuzz_fail("memory exit in a slot: gpa %llx, flags %x", m->gpa, m->flags);
+}
+
+/* All that a CPU checks on entry, for who looks for the reason. */
+static void dump(struct vcpu *v)
+{
+	static struct {
+		struct posada_regs regs;
+		struct posada_sregs s;
+		struct posada_events e;
+		struct posada_dregs d;
+	} x;
+	u32 i;
+
+	if (rec_get(v->fd, POSADA_VCPU_STATE, POSADA_REC_REGS, &x.regs, sizeof(x.regs), NULL) ||
+	    rec_get(v->fd, POSADA_VCPU_STATE, POSADA_REC_SREGS, &x.s, sizeof(x.s), NULL) ||
+	    rec_get(v->fd, POSADA_VCPU_STATE, POSADA_REC_EVENTS, &x.e, sizeof(x.e), NULL) ||
+	    rec_get(v->fd, POSADA_VCPU_STATE, POSADA_REC_DREGS, &x.d, sizeof(x.d), NULL))
+		return;
+	test_note("rip %llx flags %llx cr0 %llx cr3 %llx cr4 %llx efer %llx cpl %u", x.regs.rip,
+		  x.regs.rflags, x.s.cr0, x.s.cr3, x.s.cr4, x.s.efer, x.s.cpl);
+	for (i = 0; i < POSADA_NR_SEGS; i++)
+		test_note("segment %u: %x attr %x base %llx limit %x", i, x.s.seg[i].selector,
+			  x.s.seg[i].attr, x.s.seg[i].base, x.s.seg[i].limit);
+	test_note("gdt %llx %x idt %llx %x dr6 %llx dr7 %llx", x.s.gdt.base, x.s.gdt.limit,
+		  x.s.idt.base, x.s.idt.limit, x.d.dr6, x.d.dr7);
+	test_note("event %u vector %u error %u %x, nmi %u %u, shadow %u", x.e.kind, x.e.vector,
+		  x.e.has_error_code, x.e.error_code, x.e.nmi_pending, x.e.nmi_masked, x.e.shadow);
+}
+
+/*
+ * A guest on a CPU that checks less than it should may get itself into a state
+ * that nobody could have given it: then it is refused here, too.
+ */
+static bool could_be_written(struct vcpu *v)
+{
+	static u8 buf[4096];
+	struct posada_state a = {
+		.size = sizeof(a), .buf = (u64)buf, .bytes = sizeof(buf),
+		.mask = BIT(POSADA_REC_REGS) | BIT(POSADA_REC_SREGS) | BIT(POSADA_REC_DREGS) |
+			BIT(POSADA_REC_EVENTS),
+	};
+
+	if (px(v->fd, POSADA_VCPU_STATE, &a))
+		return true;
+	a.flags = POSADA_STATE_WRITE | POSADA_STATE_DRY_RUN;
+	a.bytes = a.used;
+	return !px(v->fd, POSADA_VCPU_STATE, &a);
+}
+
+/* A VM may be killed for what its guest does, never for what we do not know. */
+static void check_killed(struct vcpu *v)
+{
+	const struct posada_exit_killed *k = &v->run->killed;
+
+	switch (k->reason) {
+	case POSADA_KILL_NO_FETCH:
+	case POSADA_KILL_DELIVERY:
+		return;
+	case POSADA_KILL_BAD_STATE:
+		if (could_be_written(v))
+			break;
+		return;
+	}
+	dump(v);
+	fuzz_fail("killed for reason %u: %llx %llx", k->reason, k->info[0], k->info[1]);
+}
+
+static void check_other(const struct posada_run *run)
+{
+	switch (run->exit) {
+	case POSADA_EXIT_EOI:
+		if (run->eoi.vector > 255 || run->eoi.pad)
+			fuzz_fail("EOI of vector %u", run->eoi.vector);
+		break;
+	case POSADA_EXIT_HYPERCALL:
+		if (run->hypercall.nr < POSADA_HC_USER_BASE ||
+		    run->hypercall.nr >= POSADA_HC_USER_END)
+			fuzz_fail("hypercall %llx", run->hypercall.nr);
+		break;
+	case POSADA_EXIT_SYSTEM:
+		if (run->system.event > POSADA_SYSTEM_CRASH || run->system.bytes > 4096)
+			fuzz_fail("system event %u, %u bytes", run->system.event, run->system.bytes);
+		break;
+	case POSADA_EXIT_MSR:
+	case POSADA_EXIT_WINDOW:
+	case POSADA_EXIT_KICK:
+	case POSADA_EXIT_DEBUG:
+	case POSADA_EXIT_SHUTDOWN:
+		break;
+	default:
+		fuzz_fail("exit %u", run->exit);
+	}
+}
+
+void fuzz_check_exit(struct vcpu *v, int rc, u64 phys_limit)
+{
+	const struct posada_run *run = v->run;
+
+	if (rc == -EINTR || rc == -EINVAL)
+		return;
+	if (rc)
+		fuzz_fail("POSADA_RUN: errno %d", -rc);
+	if (run->exit_flags || run->valid & ~POSADA_GROUP_ALL)
+		fuzz_fail("exit flags %x, valid %x", run->exit_flags, run->valid);
+	switch (run->exit) {
+	case POSADA_EXIT_PORT:
+		return check_port(&run->port);
+	case POSADA_EXIT_MEMORY:
+		return check_memory(&run->memory, phys_limit);
+	case POSADA_EXIT_KILLED:
+		return check_killed(v);
+	}
+	check_other(run);
+}
+
+/* Move on behind the instruction, by its length or by some other. */
+static void step_over(struct rnd *r, struct vcpu *v)
+{
+	struct posada_regs *regs = &v->run->regs;
+
+	if (!(v->run->valid & POSADA_GROUP_REGS))
+		return;
+	regs->rip += 1 + rnd_below(r, 8);
+	regs->gpr[rnd_below(r, POSADA_NR_REGS)] = rnd_value(r);
+	v->run->dirty |= POSADA_GROUP_REGS;
+}
+
+void fuzz_answer_exit(struct rnd *r, struct vcpu *v)
+{
+	struct posada_run *run = v->run;
+	struct posada_apic_reg a = {
+		.size = sizeof(a), .flags = rnd_below(r, 2) ? POSADA_APIC_WRITE : 0,
+		.offset = rnd_below(r, 64) * 16, .value = rnd_value(r),
+	};
+
+	switch (run->exit) {
+	case POSADA_EXIT_PORT:
+		if (run->port.flags & POSADA_PORT_STRING)
+			step_over(r, v);
+		else
+			run->port.data = rnd(r);
+		break;
+	case POSADA_EXIT_MEMORY:
+		if (run->memory.gpa >> 12 == 0xfee00)
+			px(v->fd, POSADA_APIC, &a);
+		step_over(r, v);
+		break;
+	case POSADA_EXIT_MSR:
+		run->msr.data = rnd_value(r);
+		run->msr.error = rnd_one_in(r, 3);
+		break;
+	case POSADA_EXIT_HYPERCALL:
+		run->hypercall.ret = rnd_value(r);
+		break;
+	}
+}

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Random numbers, episodes, accounts: see fuzz.h. */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+static struct {
+	u64 seed, first, iterations;
+	u32 seconds;
+	/* Of the case that runs. */
+	const char *name;
+	u64 episode, begun, most;
+	u64 start, told;	/* milliseconds */
+	u32 limit;
+} fuzz = { .seed = 1 };
+
+bool test_option(const char *name, const char *value)
+{
+	u64 n = strtoull(value, NULL, 0);
+
+	if (!strcmp(name, "seed"))
+		fuzz.seed = n;
+	else if (!strcmp(name, "first"))
+		fuzz.first = n;
+	else if (!strcmp(name, "iterations"))
+		fuzz.iterations = n;
+	else if (!strcmp(name, "seconds"))
+		fuzz.seconds = n;
+	else
+		return false;
+	return true;
+}
+
+/* ---- random numbers: xorshift128+, seeded by splitmix64 ---- */
+
+static u64 mix(u64 *x)
+{
+	u64 z = *x += 0x9e3779b97f4a7c15;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return z ^ z >> 31;
+}
+
+static void seed(struct rnd *r, u64 a, u64 b)
+{
+	u64 x = a;
+
+	x = mix(&x) ^ b;
+	r->s[0] = mix(&x);
+	r->s[1] = mix(&x) | 1;
+}
+
+u64 rnd(struct rnd *r)
+{
+	u64 a = r->s[0], b = r->s[1];
+
+	r->s[0] = b;
+	a ^= a << 23;
+	r->s[1] = a ^ b ^ a >> 17 ^ b >> 26;
+	return r->s[1] + b;
+}
+
+u32 rnd_below(struct rnd *r, u32 n)
+{
+	return (rnd(r) >> 32) * n >> 32;
+}
+
+bool rnd_one_in(struct rnd *r, u32 n)
+{
+	return !rnd_below(r, n);
+}
+
+u64 rnd_value(struct rnd *r)
+{
+	static const u64 edges[] = {
+		0, 1, 2, 3, 0xff, 0x1ff, 0xfff, 0x1000, 0xffff, 0x10000, 0x7fffffff,
+		0x80000000, 0xffffffff, 0x100000000, 0x00007fffffffffff,
+		0x0000800000000000, 0xffff7fffffffffff, 0xffff800000000000,
+		0x00ffffffffffffff, 0x0100000000000000, 0x7fffffffffffffff,
+		0x8000000000000000, 0xfffffffffffff000, 0xffffffffffffffff,
+		0xfee00000, 0xfee00fff, 0xfffffff0,
+	};
+	u64 v;
+
+	switch (rnd_below(r, 8)) {
+	case 0:
+		return rnd(r);
+	case 1:
+		return BIT(rnd_below(r, 64));
+	case 2:
+		return ~BIT(rnd_below(r, 64));
+	case 3:
+		return rnd_below(r, 256);
+	case 4:
+		return (u32)rnd(r);
+	case 5:
+		return rnd(r) >> rnd_below(r, 64);
+	default:
+		v = RND_OF(r, edges);
+		return v + (s64)rnd_below(r, 5) - 2;
+	}
+}
+
+u64 rnd_gpa(struct rnd *r, u64 mem_bytes)
+{
+	switch (rnd_below(r, 8)) {
+	case 0:
+		return rnd_value(r);
+	case 1:
+		return mem_bytes - rnd_below(r, 32);
+	default:
+		return rnd_below(r, mem_bytes);
+	}
+}
+
+void rnd_fill(struct rnd *r, void *buf, size_t bytes)
+{
+	u8 *p = buf;
+	u64 v;
+
+	for (; bytes >= 8; bytes -= 8, p += 8) {
+		v = rnd(r);
+		memcpy(p, &v, 8);
+	}
+	v = rnd(r);
+	memcpy(p, &v, bytes);
+}
+
+void rnd_mutate(struct rnd *r, void *buf, size_t bytes, u32 n)
+{
+	u8 *p = buf;
+	u64 v;
+	u32 at;
+
+	while (n--) {
+		at = rnd_below(r, bytes);
+		switch (rnd_below(r, 4)) {
+		case 0:
+			p[at] ^= 1 << rnd_below(r, 8);
+			break;
+		case 1:
+			p[at] = rnd(r);
+			break;
+		default:
+			v = rnd_value(r);
+			at &= ~7U;
+			memcpy(p + at, &v, at + 8 <= bytes ? 8 : bytes - at);
+		}
+	}
+}
+
+/* ---- episodes ---- */
+
+/* Milliseconds. */
+static u64 now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void fuzz_begin(const char *name, u32 seconds, u64 episodes)
+{
+	fuzz.name = name;
+	fuzz.begun = 0;
+	fuzz.episode = fuzz.first;
+	fuzz.limit = fuzz.seconds ? fuzz.seconds : seconds;
+	fuzz.most = fuzz.iterations || fuzz.seconds ? fuzz.iterations : episodes;
+	fuzz.start = now();
+	fuzz.told = 0;
+}
+
+bool fuzz_next(struct rnd *r)
+{
+	u64 t = now();
+
+	if (fuzz.most && fuzz.begun >= fuzz.most)
+		return false;
+	if ((!fuzz.iterations || fuzz.seconds) && fuzz.begun && t - fuzz.start >= fuzz.limit * 1000ULL)
+		return false;
+	fuzz.episode = fuzz.first + fuzz.begun++;
+	seed(r, fuzz.seed, fuzz.episode);
+	if (t - fuzz.told > 1000) {
+		test_note("%s: --seed %llu --first %llu", fuzz.name,
+			  (unsigned long long)fuzz.seed, (unsigned long long)fuzz.episode);
+		fuzz.told = t;
+	}
+	return true;
+}
+
+u64 fuzz_episode(void)
+{
+	return fuzz.episode;
+}
+
+/* The last few, oldest first. */
+static char about[4][120];
+static u32 abouts;
+
+void fuzz_about(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(about[abouts++ % ARRAY_SIZE(about)], sizeof(about[0]), fmt, args);
+	va_end(args);
+}
+
+static void tell_about(void)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(about); i++)
+		if (about[(abouts + i) % ARRAY_SIZE(about)][0])
+			test_note("before: %s", about[(abouts + i) % ARRAY_SIZE(about)]);
+}
+
+void fuzz_fail(const char *fmt, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	tell_about();
+	test_fail(fuzz.name, 0, "%s; replay: --seed %llu --first %llu --iterations 1 '*.%s'", text,
+		  (unsigned long long)fuzz.seed, (unsigned long long)fuzz.episode, fuzz.name);
+	/* One flood of the same is enough. */
+	test_abort();
+}
+
+void fuzz_end(u64 states, const char *what)
+{
+	test_note("%s: %llu episodes, %llu %s in %llu ms", fuzz.name, (unsigned long long)fuzz.begun,
+		  (unsigned long long)states, what, (unsigned long long)(now() - fuzz.start));
+}
+
+static void tick(int nr)
+{
+	(void)nr;
+}
+
+void fuzz_ticks(u32 us)
+{
+	struct sigaction sa = { .sa_handler = tick };
+	struct itimerval t = {
+		.it_interval = { .tv_usec = us }, .it_value = { .tv_usec = us },
+	};
+
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+/* ---- accounts ---- */
+
+#define CGROUP		"/sys/fs/cgroup"
+#define LEFT_OVER	(48 << 10)	/* bytes; the kernel's own caches */
+
+static bool put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* The number behind @key in a file of lines "key number"; -1: not there. */
+static s64 number(const char *path, const char *key)
+{
+	char name[64];
+	long long n, found = -1;
+	FILE *f = fopen(path, "r");
+
+	if (!f)
+		return -1;
+	if (!key && fscanf(f, "%lld", &n) == 1)
+		found = n;
+	while (key && fscanf(f, "%63s %lld", name, &n) == 2)
+		if (!strcmp(name, key))
+			found = n;
+	fclose(f);
+	return found;
+}
+
+static s64 module_refs(void)
+{
+	return number("/sys/module/posada/refcnt", NULL);
+}
+
+/* Wait until the kernel memory of @group is nearly gone; what was left. */
+static s64 memory_left(const char *group)
+{
+	char path[128];
+	s64 left = -1;
+	u32 i;
+
+	for (i = 0; i < 100; i++) {
+		/* Dentries and inodes of the program that it was. */
+		snprintf(path, sizeof(path), "%s/memory.reclaim", group);
+		put(path, "16M");
+		snprintf(path, sizeof(path), "%s/memory.stat", group);
+		left = number(path, "kernel");
+		if (left <= LEFT_OVER)
+			break;
+		usleep(100000);
+	}
+	return left;
+}
+
+static void run_in(const char *group, void (*fn)(void))
+{
+	char path[128], pid[16];
+	int status;
+	pid_t child = fork();
+
+	ASSERT_GE(child, 0);
+	if (!child) {
+		snprintf(path, sizeof(path), "%s/cgroup.procs", group);
+		snprintf(pid, sizeof(pid), "%d", getpid());
+		put(path, pid);
+		fn();
+		_exit(0);
+	}
+	while (waitpid(child, &status, 0) < 0)
+		ASSERT_EQ(errno, EINTR);
+	if (WIFSIGNALED(status))
+		FAIL("died of signal %d", WTERMSIG(status));
+	else if (WEXITSTATUS(status))
+		FAIL("ended with status %d", WEXITSTATUS(status));
+}
+
+void fuzz_accounted(void (*fn)(void))
+{
+	s64 refs = module_refs(), left;
+	char group[64];
+	u32 i;
+
+	put(CGROUP "/cgroup.subtree_control", "+memory");
+	snprintf(group, sizeof(group), CGROUP "/fuzz-%d", getpid());
+	if (mkdir(group, 0755))
+		SKIP("no cgroup2: %s", strerror(errno));
+	run_in(group, fn);
+	left = memory_left(group);
+	test_note("kernel memory left: %lld bytes", (long long)left);
+	if (left > LEFT_OVER)
+		FAIL("%lld bytes of kernel memory are still charged to a process that is gone",
+		     (long long)left);
+	/* The last reference to a file may be put by a work of the kernel's. */
+	for (i = 0; i < 100 && module_refs() != refs; i++)
+		usleep(20000);
+	EXPECT_EQ(module_refs(), refs);
+	EXPECT_EQ(rmdir(group), 0);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the fuzzers share. A fuzzer's case is a loop of episodes:
+ *
+ *	struct rnd r;
+ *
+ *	while (fuzz_next(&r))
+ *		one_episode(&r);
+ *
+ * Each episode draws from a generator of its own, seeded by the run's seed and
+ * the episode's number alone, so any one of them can be replayed:
+ *
+ *	--seed N --first I --iterations M	exactly these
+ *	--seconds S				until the time is up
+ *
+ * Seed and position are printed as it goes: what is printed has left the
+ * emulated machine when that dies.
+ */
+#ifndef FUZZ_H
+#define FUZZ_H
+
+#include "../vm.h"
+
+struct rnd {
+	u64 s[2];
+};
+
+/* 64 random bits. */
+u64 rnd(struct rnd *r);
+/* One of 0 to @n - 1. */
+u32 rnd_below(struct rnd *r, u32 n);
+/* True once in @n times. */
+bool rnd_one_in(struct rnd *r, u32 n);
+/* A number that code is likely to get wrong: extremes, single bits, canonical edges, small ones. */
+u64 rnd_value(struct rnd *r);
+/* The same, as an address near guest memory, or far from it. */
+u64 rnd_gpa(struct rnd *r, u64 mem_bytes);
+void rnd_fill(struct rnd *r, void *buf, size_t bytes);
+/* Change @n places of @buf: a bit, a byte, or a whole word by rnd_value(). */
+void rnd_mutate(struct rnd *r, void *buf, size_t bytes, u32 n);
+#define RND_OF(r, array) ((array)[rnd_below(r, ARRAY_SIZE(array))])
+
+/* Begin the next episode: seed @r for it. False: the dose is over. */
+bool fuzz_next(struct rnd *r);
+/* This episode's number, for messages. */
+u64 fuzz_episode(void);
+/* Note a failure and how to replay it; the case goes on with the next episode. */
+__attribute__((format(printf, 1, 2))) void fuzz_fail(const char *fmt, ...);
+/* What the caller is about to do, for the message of a failure; not a line by itself. */
+__attribute__((format(printf, 1, 2))) void fuzz_about(const char *fmt, ...);
+/*
+ * Begin to count time and episodes: call it first in a case. @name is the case's. Without
+ * options the dose is @episodes, or as many as go into @seconds, of the first seed.
+ */
+void fuzz_begin(const char *name, u32 seconds, u64 episodes);
+/* Say how many episodes, and @states of @what, there were. */
+void fuzz_end(u64 states, const char *what);
+
+/* SIGALRM each @us microseconds, so that POSADA_RUN returns. 0: no more. */
+void fuzz_ticks(u32 us);
+
+/*
+ * Run @fn in a process in a memory cgroup of its own. When it is gone, nothing
+ * may be left: kernel memory charged to it, references to the module. A
+ * failure notes it.
+ */
+void fuzz_accounted(void (*fn)(void));
+
+/* ---- guest states: states.c ---- */
+
+#define FUZZ_MEM_BYTES	(2UL << 20)	/* gpa 0 up; all else is MMIO */
+
+enum fuzz_mode {
+	MODE_REAL, MODE_PROT16, MODE_PROT32, MODE_PAGED32, MODE_PAE, MODE_V86,
+	MODE_COMPAT, MODE_LONG, MODE_USER64, NR_MODES
+};
+
+/* Tables, descriptors, handlers and random code, with mistakes in some. */
+void fuzz_mem_fill(struct rnd *r, u8 *mem, u32 mistakes);
+/* A mode that this host can run. */
+enum fuzz_mode fuzz_mode(struct rnd *r);
+/* A state in which a CPU runs code of that memory. */
+void fuzz_state(struct rnd *r, enum fuzz_mode mode, struct posada_regs *regs,
+		struct posada_sregs *s);
+/* Instructions that a hypervisor has to do with, and noise, up to @end. */
+void fuzz_code(struct rnd *r, u8 *at, u8 *end);
+
+/* What comes out of POSADA_RUN must make sense, whatever went in. */
+void fuzz_check_exit(struct vcpu *v, int rc, u64 phys_limit);
+/* Do with the exit what some VMM, right or wrong, would do. */
+void fuzz_answer_exit(struct rnd *r, struct vcpu *v);
+
+#endif /* FUZZ_H */
