@@ -17,7 +17,7 @@ ifdef HOST_KERNEL
 override KERNEL := $(HOST_KERNEL)
 endif
 HOST ?= svm
-export KERNEL HOST VCPUS MEM APPEND SMP HOST_MEM TIMEOUT
+export KERNEL HOST VCPUS MEM DISK APPEND SMP HOST_MEM TIMEOUT
 
 # What selftests/lab/setup unpacked: RELEASE_*, IMAGE_*, BUILD_*.
 CACHE := $(or $(POSADA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/posada)
@@ -184,6 +184,7 @@ help:
 #>
 #> Variables (with the default):
 #>   VCPUS=1 MEM=512M  run: the guest's CPUs and memory
+#>   DISK=             run: a raw image, the guest's /dev/vda
 #>   APPEND=           run: more of the guest's kernel command line
 #>   HOST=svm          the emulated host: svm (AMD), none (no hardware virtualization); on the
 #>                     slower Bochs: vmx (Intel), svm-bochs (another AMD CPU)
