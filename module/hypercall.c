@@ -20,12 +20,18 @@
 
 #define HC_ARGS		6
 #define HC_USER_COUNT	(POSADA_HC_USER_END - POSADA_HC_USER_BASE)
-#define CRASH_BYTES_MAX	4096
+#define RING_HEADER	POSADA_PAGE_SIZE
+#define RING_OUT_MIN	4096
+#define RING_OUT_MAX	65536
 
 /* The values are the ABI's and, as it happens, Linux's. */
 static_assert(POSADA_EPERM == EPERM && POSADA_ENOENT == ENOENT);
 static_assert(POSADA_E2BIG == E2BIG && POSADA_EFAULT == EFAULT);
 static_assert(POSADA_EINVAL == EINVAL && POSADA_EOPNOTSUPP == EOPNOTSUPP);
+static_assert(sizeof(struct posada_console_ring) == RING_HEADER);
+static_assert(offsetof(struct posada_console_ring, in) == 2048);
+static_assert(sizeof(struct posada_batch_call) == 64);
+static_assert(sizeof(struct posada_range) == 16);
 
 /*
  * One call. @regs: which registers its arguments are in, see arg(). Returns
@@ -209,12 +215,26 @@ static s64 hc_clock_pairing(struct posada_vcpu *vcpu, const u8 *regs)
 		posada_clock_pairing(vcpu, arg(vcpu, regs, 0));
 }
 
-static s64 system_exit(struct posada_vcpu *vcpu, u32 event, u64 gpa, u32 bytes)
+static s64 hc_timer(struct posada_vcpu *vcpu, const u8 *regs)
+{
+	u32 lvt = vcpu->apic.reg[LAPIC_TIMER];
+
+	if ((lvt & LAPIC_TIMER_MODE) != LAPIC_TIMER_DEADLINE)
+		return -POSADA_EINVAL;
+	posada_timer_set_deadline(vcpu, arg(vcpu, regs, 0));
+	return 0;
+}
+
+/* Leave to userspace, whose answer is the result: @ret if it gives none. */
+static s64 system_exit(struct posada_vcpu *vcpu, u32 event, u64 gpa, u32 bytes,
+		       s64 ret)
 {
 	vcpu->run->exit = POSADA_EXIT_SYSTEM;
 	vcpu->run->system = (struct posada_exit_system){
-		.event = event, .arg = gpa, .bytes = bytes,
+		.event = event, .arg = gpa, .bytes = bytes, .ret = ret,
 	};
+	/* The answer is in the same place as that of a call to the VMM. */
+	vcpu->completion = POSADA_DONE_HYPERCALL;
 	return TO_USER;
 }
 
@@ -222,10 +242,10 @@ static s64 hc_crash(struct posada_vcpu *vcpu, const u8 *regs)
 {
 	u64 bytes = arg(vcpu, regs, 1);
 
-	if (bytes > CRASH_BYTES_MAX)
+	if (bytes > POSADA_CRASH_MAX)
 		return -POSADA_E2BIG;
 	return system_exit(vcpu, POSADA_SYSTEM_CRASH, arg(vcpu, regs, 0),
-			   bytes);
+			   bytes, 0);
 }
 
 static s64 hc_shutdown(struct posada_vcpu *vcpu, const u8 *regs)
@@ -235,8 +255,54 @@ static s64 hc_shutdown(struct posada_vcpu *vcpu, const u8 *regs)
 	if (reboot > 1)
 		return -POSADA_EINVAL;
 	return system_exit(vcpu, reboot ? POSADA_SYSTEM_REBOOT :
-			   POSADA_SYSTEM_SHUTDOWN, 0, 0);
+			   POSADA_SYSTEM_SHUTDOWN, 0, 0, 0);
 }
+
+static s64 hc_console_write(struct posada_vcpu *vcpu, const u8 *regs)
+{
+	u64 bytes = arg(vcpu, regs, 1);
+
+	if (bytes > POSADA_CONSOLE_MAX)
+		return -POSADA_E2BIG;
+	return system_exit(vcpu, POSADA_SYSTEM_CONSOLE_WRITE,
+			   arg(vcpu, regs, 0), bytes, -POSADA_ENOSYS);
+}
+
+static bool ring_bytes_ok(u64 bytes)
+{
+	u64 out = bytes - RING_HEADER;
+
+	return bytes >= RING_HEADER + RING_OUT_MIN &&
+	       bytes <= RING_HEADER + RING_OUT_MAX && is_power_of_2(out);
+}
+
+static s64 hc_console_ring(struct posada_vcpu *vcpu, const u8 *regs)
+{
+	u64 gpa = arg(vcpu, regs, 0), bytes = arg(vcpu, regs, 1);
+
+	if (gpa & (POSADA_PAGE_SIZE - 1) || (bytes && !ring_bytes_ok(bytes)))
+		return -POSADA_EINVAL;
+	return system_exit(vcpu, POSADA_SYSTEM_CONSOLE_RING, gpa, bytes,
+			   -POSADA_ENOSYS);
+}
+
+/* The VMM's memory is the VMM's to give back: it knows what is behind it. */
+static s64 hc_free_pages(struct posada_vcpu *vcpu, const u8 *regs)
+{
+	u64 gpa = arg(vcpu, regs, 0), count = arg(vcpu, regs, 1);
+
+	if (count > POSADA_RANGES_MAX)
+		return -POSADA_E2BIG;
+	if (gpa & 7)
+		return -POSADA_EINVAL;
+	if (!count)
+		return 0;
+	return system_exit(vcpu, POSADA_SYSTEM_FREE_PAGES, gpa,
+			   count * sizeof(struct posada_range),
+			   -POSADA_ENOSYS);
+}
+
+static s64 hc_batch(struct posada_vcpu *vcpu, const u8 *regs);
 
 /* ---- KVM's, where they differ: who isn't there is no error ---- */
 
@@ -287,35 +353,101 @@ static const u8 kvm_args[] = {
 	POSADA_RBX, POSADA_RCX, POSADA_RDX, POSADA_RSI,
 };
 
+/* When a call may be made. */
+#define IRQOFF		BIT(0)	/* right behind the exit, interrupts off:
+				 * neither sleeps nor waits for another vCPU
+				 */
+#define IN_BATCH	BIT(1)	/* from a batch: never leaves to userspace */
+
 struct hypercall {
 	hypercall_fn fn;
 	const u8 *regs;
-	bool atomic;		/* neither sleeps nor waits for another vCPU */
+	u8 phases;
+	const char *name;
 };
 
-#define CALL(nr, fn, ...)						\
-	[POSADA_HC_##nr - POSADA_HC_BASE] = { fn, posada_args, ##__VA_ARGS__ }
-#define KVM_CALL(nr, fn, ...)						\
-	[KVM_HC_##nr] = { fn, kvm_args, ##__VA_ARGS__ }
+/* The number is the place. */
+#define CALL(nr, fn, phases)						\
+	[POSADA_HC_##nr - POSADA_HC_BASE] = { fn, posada_args, phases, #nr }
+#define KVM_CALL(nr, fn, phases)					\
+	[KVM_HC_##nr] = { fn, kvm_args, phases, #nr }
 
 static const struct hypercall posada_calls[POSADA_HC_COUNT] = {
-	CALL(FEATURES,		hc_features, true),
-	CALL(DOORBELL,		hc_doorbell, true),
-	CALL(KICK,		hc_kick, true),
-	CALL(YIELD_TO,		hc_yield_to),
-	CALL(SEND_IPI,		hc_send_ipi, true),
-	CALL(FLUSH_TLB,		hc_flush_tlb),
-	CALL(CLOCK_PAIRING,	hc_clock_pairing),
-	CALL(CRASH,		hc_crash),
-	CALL(SHUTDOWN,		hc_shutdown),
+	CALL(FEATURES,		hc_features, IRQOFF | IN_BATCH),
+	CALL(DOORBELL,		hc_doorbell, IRQOFF | IN_BATCH),
+	CALL(KICK,		hc_kick, IRQOFF | IN_BATCH),
+	CALL(YIELD_TO,		hc_yield_to, IN_BATCH),
+	CALL(SEND_IPI,		hc_send_ipi, IRQOFF | IN_BATCH),
+	CALL(FLUSH_TLB,		hc_flush_tlb, IN_BATCH),
+	CALL(CLOCK_PAIRING,	hc_clock_pairing, IN_BATCH),
+	CALL(CRASH,		hc_crash, 0),
+	CALL(SHUTDOWN,		hc_shutdown, 0),
+	CALL(CONSOLE_WRITE,	hc_console_write, 0),
+	CALL(CONSOLE_RING,	hc_console_ring, 0),
+	CALL(TIMER,		hc_timer, IRQOFF | IN_BATCH),
+	CALL(FREE_PAGES,	hc_free_pages, 0),
+	CALL(BATCH,		hc_batch, 0),
 };
 
 static const struct hypercall kvm_calls[] = {
-	KVM_CALL(KICK_CPU,	kvm_hc_kick, true),
-	KVM_CALL(CLOCK_PAIRING, kvm_hc_clock_pairing),
-	KVM_CALL(SEND_IPI,	kvm_hc_send_ipi, true),
-	KVM_CALL(SCHED_YIELD,	kvm_hc_yield),
+	KVM_CALL(KICK_CPU,	kvm_hc_kick, IRQOFF),
+	KVM_CALL(CLOCK_PAIRING, kvm_hc_clock_pairing, 0),
+	KVM_CALL(SEND_IPI,	kvm_hc_send_ipi, IRQOFF),
+	KVM_CALL(SCHED_YIELD,	kvm_hc_yield, 0),
 };
+
+/* ---- several at once ---- */
+
+/* Its arguments go where those of a call by itself are. */
+static s64 call_in_batch(struct posada_vcpu *vcpu,
+			 const struct posada_batch_call *b)
+{
+	u64 i = b->nr - POSADA_HC_BASE;
+	const struct hypercall *call;
+	int n;
+
+	if (i >= POSADA_HC_COUNT)
+		return -POSADA_ENOSYS;
+	call = &posada_calls[array_index_nospec(i, POSADA_HC_COUNT)];
+	if (!(call->phases & IN_BATCH))
+		return -POSADA_EPERM;
+	for (n = 0; n < HC_ARGS; n++)
+		vcpu->regs.gpr[posada_args[n]] = b->arg[n];
+	return call->fn(vcpu, posada_args);
+}
+
+/* One of a batch; -EFAULT: it was not made, or nobody knows how it went. */
+static int batch_one(struct posada_vcpu *vcpu, u64 gpa)
+{
+	struct posada_batch_call b;
+	int r = posada_gpa_read(vcpu->vm, gpa, &b, sizeof(b));
+
+	if (r)
+		return r;
+	b.result = call_in_batch(vcpu, &b);
+	return posada_gpa_write(vcpu->vm, gpa +
+				offsetof(struct posada_batch_call, result),
+				&b.result, sizeof(b.result));
+}
+
+static s64 hc_batch(struct posada_vcpu *vcpu, const u8 *regs)
+{
+	u64 i, gpa = arg(vcpu, regs, 0), count = arg(vcpu, regs, 1);
+	u64 kept[POSADA_NR_REGS];
+
+	if (count > POSADA_BATCH_MAX)
+		return -POSADA_E2BIG;
+	if (gpa & 7)
+		return -POSADA_EINVAL;
+	memcpy(kept, vcpu->regs.gpr, sizeof(kept));
+	for (i = 0; i < count; i++)
+		if (batch_one(vcpu, gpa + i * sizeof(struct posada_batch_call)))
+			break;
+	memcpy(vcpu->regs.gpr, kept, sizeof(kept));
+	return i || !count ? (s64)i : -POSADA_EFAULT;
+}
+
+/* ---- the dispatcher ---- */
 
 static u64 number(const struct posada_vcpu *vcpu)
 {
@@ -342,8 +474,10 @@ static s64 hc_unknown(struct posada_vcpu *vcpu, const u8 *regs)
 	return -POSADA_ENOSYS;
 }
 
-static const struct hypercall user = { hc_user, posada_args };
-static const struct hypercall unknown = { hc_unknown, posada_args };
+static const struct hypercall user = { hc_user, posada_args, 0, "VMM" };
+static const struct hypercall unknown = {
+	hc_unknown, posada_args, 0, "unknown"
+};
 
 static __always_inline const struct hypercall *find(u64 nr)
 {
@@ -360,11 +494,14 @@ static __always_inline const struct hypercall *find(u64 nr)
 	return call->fn ? call : &unknown;
 }
 
-static noinline void trace(const struct posada_vcpu *vcpu, const u8 *regs)
+static noinline void trace(const struct posada_vcpu *vcpu,
+			   const struct hypercall *call)
 {
-	trace_posada_hypercall(vcpu->id, number(vcpu), vcpu->regs.gpr[regs[0]],
-			       vcpu->regs.gpr[regs[1]],
-			       vcpu->regs.gpr[regs[2]]);
+	const u64 *gpr = vcpu->regs.gpr;
+
+	trace_posada_hypercall(vcpu->id, call->name, number(vcpu),
+			       gpr[call->regs[0]], gpr[call->regs[1]],
+			       gpr[call->regs[2]]);
 }
 
 int posada_hypercall(struct posada_vcpu *vcpu)
@@ -373,7 +510,7 @@ int posada_hypercall(struct posada_vcpu *vcpu)
 	s64 result = -POSADA_EPERM;
 
 	if (trace_posada_hypercall_enabled())
-		trace(vcpu, call->regs);
+		trace(vcpu, call);
 	posada_skip(vcpu);
 	if (likely(!vcpu->cpl))
 		result = call->fn(vcpu, call->regs);
@@ -388,10 +525,10 @@ bool posada_hypercall_fast(struct posada_vcpu *vcpu)
 	u64 *rax = &vcpu->regs.gpr[POSADA_RAX];
 	const struct hypercall *call = find(*rax);
 
-	if (unlikely(!call->atomic || vcpu->cpl))
+	if (unlikely(!(call->phases & IRQOFF) || vcpu->cpl))
 		return false;
 	if (trace_posada_hypercall_enabled())
-		trace(vcpu, call->regs);
+		trace(vcpu, call);
 	*rax = call->fn(vcpu, call->regs);
 	return true;
 }

@@ -418,6 +418,16 @@ static int write_hypercall(struct posada_vcpu *vcpu,
 	return by == POSADA_BY_HOST ? 0 : ret;
 }
 
+static int write_generation(struct posada_vcpu *vcpu,
+			    const struct msr_row *row, u32 index, u64 value,
+			    enum posada_msr_by by)
+{
+	if (by == POSADA_BY_GUEST)
+		return posada_generation_msr(vcpu, value);
+	vcpu->msrs.generation = value;
+	return 0;
+}
+
 /* ---- the table ---- */
 
 #define ANY	~0ULL
@@ -506,6 +516,9 @@ const struct msr_row posada_msr_rows[] = {
 	{ POSADA_MSR_HYPERCALL, 1, FIELD(hypercall), .flags = SAVED | KEPT,
 	  .valid = ~(u64)(POSADA_PAGE_SIZE - 1) | POSADA_MSR_HC_ENABLE,
 	  .check = check_gpa, .read = read_field, .write = write_hypercall },
+	{ POSADA_MSR_GENERATION, 1, FIELD(generation), .flags = SAVED | KEPT,
+	  .valid = ~127ULL | POSADA_MSR_HC_ENABLE, .check = check_gpa,
+	  .read = read_field, .write = write_generation },
 	{ MSR_EFER, 1, .valid = ANY, .check = check_efer, .read = read_efer,
 	  .write = write_efer },
 	{ MSR_STAR, 1, SWITCHED },

@@ -171,6 +171,7 @@ struct posada_msrs {
 	u64 arch_caps;		/* IA32_ARCH_CAPABILITIES */
 	u64 hwcr;
 	u64 hypercall;		/* POSADA_MSR_HYPERCALL */
+	u64 generation;		/* POSADA_MSR_GENERATION */
 	u64 wall_clock, system_time, steal_time, poll_control; /* KVM's */
 };
 
@@ -247,6 +248,8 @@ struct posada_vm {
 	bool ran;			/* V: a vCPU ran; CPUID is fixed */
 	u32 features;			/* K once ran: hypercalls offered */
 	struct posada_cpuid_table __rcu *cpuid; /* V to set until ran, RCU */
+	u8 generation[16];		/* V: what the guest is told */
+	u32 generation_events;		/* V: how often */
 	struct list_head irqfds;	/* V */
 	struct work_struct irqfd_work;	/* drops those whose eventfd closed */
 	struct posada_doorbells __rcu *doorbells; /* S */
@@ -525,6 +528,14 @@ void posada_events_free(struct posada_vm *vm);	/* the VM fd closes */
 bool posada_ring(struct posada_vm *vm, u32 kind, u64 addr, u32 len, u64 value);
 int posada_events_module_init(void);		/* the cleanup workqueue */
 void posada_events_module_exit(void);
+
+/* ---- generation.c: the guest learns that it was restored or cloned ---- */
+void posada_generation_init(struct posada_vm *vm);	/* creation */
+/* Write POSADA_MSR_GENERATION; 0 or -EFAULT. C; task. */
+int posada_generation_msr(struct posada_vcpu *vcpu, u64 value);
+/* POSADA_GENERATION: how many vCPUs were told. V. */
+int posada_generation_tell(struct posada_vm *vm,
+			   struct posada_generation_set *args);
 
 /* ---- cpuid.c ---- */
 int __must_check posada_cpuid_init(struct posada_vm *vm); /* the default policy */

@@ -514,5 +514,6 @@ void posada_clock_reset(struct posada_vcpu *vcpu)
 {
 	vcpu->msrs.system_time = 0;
 	vcpu->msrs.steal_time = 0;
+	vcpu->msrs.generation = 0;
 	vcpu->steal_marked = false;
 }

@@ -121,9 +121,10 @@ TRACE_EVENT(posada_inject,
 
 /* Numbers are KVM's and Posada's; the arguments are the first three. */
 TRACE_EVENT(posada_hypercall,
-	TP_PROTO(u32 vcpu, u64 nr, u64 a0, u64 a1, u64 a2),
-	TP_ARGS(vcpu, nr, a0, a1, a2),
+	TP_PROTO(u32 vcpu, const char *name, u64 nr, u64 a0, u64 a1, u64 a2),
+	TP_ARGS(vcpu, name, nr, a0, a1, a2),
 	TP_STRUCT__entry(
+		__array(char, name, 16)
 		__field(u64, nr)
 		__field(u64, a0)
 		__field(u64, a1)
@@ -131,15 +132,16 @@ TRACE_EVENT(posada_hypercall,
 		__field(u32, vcpu)
 	),
 	TP_fast_assign(
+		strscpy(__entry->name, name, sizeof(__entry->name));
 		__entry->nr = nr;
 		__entry->a0 = a0;
 		__entry->a1 = a1;
 		__entry->a2 = a2;
 		__entry->vcpu = vcpu;
 	),
-	TP_printk("vcpu %u nr 0x%llx args 0x%llx 0x%llx 0x%llx",
-		  __entry->vcpu, __entry->nr, __entry->a0, __entry->a1,
-		  __entry->a2)
+	TP_printk("vcpu %u %s nr 0x%llx args 0x%llx 0x%llx 0x%llx",
+		  __entry->vcpu, __entry->name, __entry->nr, __entry->a0,
+		  __entry->a1, __entry->a2)
 );
 
 /* The guest's RDMSR or WRMSR, and what became of it (see posada_msr_read). */

@@ -27,6 +27,7 @@ static struct posada_vm *posada_vm_alloc(const struct posada_backend *ops,
 	mmgrab(vm->mm);
 	posada_events_init(vm);
 	posada_clock_vm_init(vm);
+	posada_generation_init(vm);
 	r = init_srcu_struct(&vm->srcu);
 	if (r)
 		goto drop_mm;
@@ -125,6 +126,11 @@ static int posada_vm_do_state(void *object, void *args)
 	return posada_vm_state(object, args);
 }
 
+static int posada_vm_generation(void *object, void *args)
+{
+	return posada_generation_tell(object, args);
+}
+
 static const struct posada_ioctl posada_vm_ioctls[] = {
 	{ POSADA_VCPU_CREATE, sizeof(struct posada_vcpu_create),
 	  POSADA_IOCTL_LOCK, offsetof(struct posada_vcpu_create, pad), 0,
@@ -147,6 +153,8 @@ static const struct posada_ioctl posada_vm_ioctls[] = {
 	  POSADA_IOCTL_LOCK | POSADA_IOCTL_OUT,
 	  offsetof(struct posada_state, pad),
 	  POSADA_STATE_WRITE | POSADA_STATE_DRY_RUN, posada_vm_do_state },
+	{ POSADA_GENERATION, sizeof(struct posada_generation_set),
+	  POSADA_IOCTL_LOCK | POSADA_IOCTL_OUT, 0, 0, posada_vm_generation },
 	{ POSADA_VM_STATS, sizeof(struct posada_stats),
 	  POSADA_IOCTL_OUT | POSADA_IOCTL_ANY_MM,
 	  offsetof(struct posada_stats, pad), 0, posada_vm_stats },

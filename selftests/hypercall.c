@@ -64,7 +64,7 @@ static void guest_discover(void)
 	G_EXPECT_TRUE(c.a >= POSADA_CPUID_TIMING && c.a < 0x40000100);
 	c = g_cpuid(POSADA_CPUID_FEATURES, 0);
 	G_EXPECT_TRUE(c.a & POSADA_CPUID_F_HYPERCALL);
-	G_EXPECT_EQ(c.a & ~0x1ffU, 0);
+	G_EXPECT_EQ(c.a, 0x3fff);
 	G_EXPECT_EQ(c.b, POSADA_GUEST_ABI);
 	G_EXPECT_EQ(c.c, 0);
 	G_EXPECT_EQ(c.d, 0);
@@ -336,6 +336,315 @@ TEST(system)
 	EXPECT_EQ(s->event, POSADA_SYSTEM_SHUTDOWN);
 	vcpu_expect(v, POSADA_EXIT_SYSTEM);
 	EXPECT_EQ(s->event, POSADA_SYSTEM_REBOOT);
+	vcpu_done(v);
+}
+
+/* What userspace answers is the result; without an answer: done. */
+static void guest_crash(void)
+{
+	enable();
+	G_EXPECT_EQ(call(POSADA_HC_CRASH, G_HEAP, POSADA_CRASH_MAX, 0, 0), 77);
+	G_EXPECT_EQ(call(POSADA_HC_CRASH, G_HEAP, POSADA_CRASH_MAX + 1, 0, 0), -POSADA_E2BIG);
+	G_EXPECT_EQ(call(POSADA_HC_CRASH, G_HEAP, ~0ULL, 0, 0), -POSADA_E2BIG);
+	/* Where it is, is for who reads it to check. */
+	G_EXPECT_EQ(call(POSADA_HC_CRASH, ~0ULL, 1, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_SHUTDOWN, ~0ULL, 0, 0, 0), -POSADA_EINVAL);
+}
+
+TEST(crash_errors)
+{
+	struct vcpu *v = start(1, guest_crash);
+
+	vcpu_expect(v, POSADA_EXIT_SYSTEM);
+	EXPECT_EQ(v->run->system.bytes, POSADA_CRASH_MAX);
+	EXPECT_EQ(v->run->system.ret, 0);
+	v->run->system.ret = 77;
+	vcpu_expect(v, POSADA_EXIT_SYSTEM);
+	EXPECT_EQ(v->run->system.arg, ~0ULL);
+	vcpu_done(v);
+}
+
+/* ---- console ---- */
+
+#define RING_LEAST	(4096 + 4096)
+#define RING_MOST	(4096 + 65536)
+
+static void guest_console(void)
+{
+	enable();
+	G_EXPECT_EQ(call(POSADA_HC_CONSOLE_WRITE, G_HEAP, 5, 0, 0), 5);
+	/* A VMM that knows no console does not answer. */
+	G_EXPECT_EQ(call(POSADA_HC_CONSOLE_WRITE, G_HEAP, POSADA_CONSOLE_MAX, 0, 0), -POSADA_ENOSYS);
+	G_EXPECT_EQ(call(POSADA_HC_CONSOLE_WRITE, G_HEAP, POSADA_CONSOLE_MAX + 1, 0, 0), -POSADA_E2BIG);
+	G_EXPECT_EQ(call(POSADA_HC_CONSOLE_RING, G_HEAP, RING_LEAST, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_CONSOLE_RING, G_HEAP, RING_MOST, 0, 0), -POSADA_ENOSYS);
+	G_EXPECT_EQ(call(POSADA_HC_CONSOLE_RING, 0, 0, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_CONSOLE_RING, G_HEAP + 8, RING_LEAST, 0, 0), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_CONSOLE_RING, G_HEAP, RING_LEAST + 1, 0, 0), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_CONSOLE_RING, G_HEAP, 4096, 0, 0), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_CONSOLE_RING, G_HEAP, 4096 + 2048, 0, 0), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_CONSOLE_RING, G_HEAP, 4096 + 12288, 0, 0), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_CONSOLE_RING, G_HEAP, 4096 + 131072, 0, 0), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_CONSOLE_RING, G_HEAP, ~0ULL, 0, 0), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_CONSOLE_RING, G_HEAP, 1, 0, 0), -POSADA_EINVAL);
+}
+
+static void expect_system(struct vcpu *v, u32 event, u64 arg, u32 bytes)
+{
+	vcpu_expect(v, POSADA_EXIT_SYSTEM);
+	EXPECT_EQ(v->run->system.event, event);
+	EXPECT_EQ(v->run->system.arg, arg);
+	EXPECT_EQ(v->run->system.bytes, bytes);
+	EXPECT_EQ(v->run->system.ret, -POSADA_ENOSYS);
+}
+
+TEST(console)
+{
+	struct vcpu *v = start(1, guest_console);
+
+	expect_system(v, POSADA_SYSTEM_CONSOLE_WRITE, G_HEAP, 5);
+	v->run->system.ret = 5;
+	expect_system(v, POSADA_SYSTEM_CONSOLE_WRITE, G_HEAP, POSADA_CONSOLE_MAX);
+	expect_system(v, POSADA_SYSTEM_CONSOLE_RING, G_HEAP, RING_LEAST);
+	v->run->system.ret = 0;
+	expect_system(v, POSADA_SYSTEM_CONSOLE_RING, G_HEAP, RING_MOST);
+	expect_system(v, POSADA_SYSTEM_CONSOLE_RING, 0, 0);
+	v->run->system.ret = 0;
+	vcpu_done(v);
+}
+
+/* ---- timer ---- */
+
+static void guest_timer(void)
+{
+	u64 past;
+
+	enable();
+	g_apic_on();
+	g_handlers[0x40] = g_eoi_handler;
+	G_EXPECT_EQ(call(POSADA_HC_TIMER, g_rdtsc(), 0, 0, 0), -POSADA_EINVAL);
+	g_apic_write(APIC_LVT_TIMER, 0x40000 | 0x40);	/* TSC deadline */
+	G_EXPECT_EQ(call(POSADA_HC_TIMER, ~0ULL, 0, 0, 0), 0);
+	G_EXPECT_EQ(g_rdmsr(MSR_TSC_DEADLINE), ~0ULL);
+	G_EXPECT_EQ(call(POSADA_HC_TIMER, 0, 0, 0, 0), 0);
+	G_EXPECT_EQ(g_rdmsr(MSR_TSC_DEADLINE), 0);
+	G_EXPECT_EQ(READ(g_cpu()->count[0x40]), 0);
+	past = g_rdtsc();
+	G_EXPECT_EQ(call(POSADA_HC_TIMER, past + 1000, 0, 0, 0), 0);
+	while (!READ(g_cpu()->count[0x40]))
+		g_sti_hlt();
+	g_cli();
+	G_EXPECT_TRUE(g_rdtsc() >= past + 1000);
+	G_EXPECT_EQ(g_rdmsr(MSR_TSC_DEADLINE), 0);
+}
+
+TEST(timer)
+{
+	vcpu_done(start(1, guest_timer));
+}
+
+/* ---- free pages ---- */
+
+static void guest_free_pages(void)
+{
+	enable();
+	G_EXPECT_EQ(call(POSADA_HC_FREE_PAGES, G_HEAP, 3, 0, 0), 2);
+	G_EXPECT_EQ(call(POSADA_HC_FREE_PAGES, G_HEAP, POSADA_RANGES_MAX, 0, 0), -POSADA_ENOSYS);
+	G_EXPECT_EQ(call(POSADA_HC_FREE_PAGES, G_HEAP, 0, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_FREE_PAGES, G_HEAP, POSADA_RANGES_MAX + 1, 0, 0), -POSADA_E2BIG);
+	G_EXPECT_EQ(call(POSADA_HC_FREE_PAGES, G_HEAP, ~0ULL, 0, 0), -POSADA_E2BIG);
+	G_EXPECT_EQ(call(POSADA_HC_FREE_PAGES, G_HEAP + 4, 1, 0, 0), -POSADA_EINVAL);
+}
+
+TEST(free_pages)
+{
+	struct vcpu *v = start(1, guest_free_pages);
+
+	expect_system(v, POSADA_SYSTEM_FREE_PAGES, G_HEAP, 3 * sizeof(struct posada_range));
+	v->run->system.ret = 2;
+	expect_system(v, POSADA_SYSTEM_FREE_PAGES, G_HEAP,
+		      POSADA_RANGES_MAX * sizeof(struct posada_range));
+	vcpu_done(v);
+}
+
+/* ---- batch ---- */
+
+static void batch_call(u32 i, u64 nr, u64 a, u64 b, u64 c, u64 d)
+{
+	struct posada_batch_call *call = (struct posada_batch_call *)G_HEAP + i;
+
+	call->nr = nr;
+	call->arg[0] = a;
+	call->arg[1] = b;
+	call->arg[2] = c;
+	call->arg[3] = d;
+	call->result = 0x5555;
+}
+
+static void guest_batch(void)
+{
+	static const u32 refused[] = {
+		POSADA_HC_CRASH, POSADA_HC_SHUTDOWN, POSADA_HC_CONSOLE_WRITE,
+		POSADA_HC_CONSOLE_RING, POSADA_HC_FREE_PAGES, POSADA_HC_BATCH,
+	};
+	const struct posada_batch_call *call_of = (const void *)G_HEAP;
+	u32 i;
+
+	enable();
+	g_apic_on();
+	g_handlers[0x40] = g_eoi_handler;
+	batch_call(0, POSADA_HC_FEATURES, 0, 0, 0, 0);
+	batch_call(1, POSADA_HC_SEND_IPI, 1, 0, 0, 0x40);
+	batch_call(2, POSADA_HC_KICK, 9, 0, 0, 0);
+	batch_call(3, POSADA_HC_FLUSH_TLB, 1, 0, 0, 0);
+	batch_call(4, POSADA_HC_BASE + POSADA_HC_COUNT, 0, 0, 0, 0);
+	batch_call(5, 5, 0, 0, 0, 0);	/* KVM's are not for batches */
+	batch_call(6, POSADA_HC_USER_BASE, 0, 0, 0, 0);
+	for (i = 0; i < ARRAY_SIZE(refused); i++)
+		batch_call(7 + i, READ(refused[i]), 0, 0, 0, 0);
+	batch_call(7 + i, POSADA_HC_FEATURES, 0, 0, 0, 0);
+	G_EXPECT_EQ(call(POSADA_HC_BATCH, G_HEAP, 7 + i, 0, 0), 7 + i);
+	G_EXPECT_EQ(READ(call_of[0].result), g_cpuid(POSADA_CPUID_FEATURES, 0).a);
+	G_EXPECT_EQ(READ(call_of[1].result), 1);
+	G_EXPECT_EQ(READ(call_of[2].result), -POSADA_EINVAL);
+	G_EXPECT_EQ(READ(call_of[3].result), 0);
+	G_EXPECT_EQ(READ(call_of[4].result), -POSADA_ENOSYS);
+	G_EXPECT_EQ(READ(call_of[5].result), -POSADA_ENOSYS);
+	G_EXPECT_EQ(READ(call_of[6].result), -POSADA_ENOSYS);
+	for (i = 0; i < ARRAY_SIZE(refused); i++)
+		G_EXPECT_EQ(READ(call_of[7 + i].result), -POSADA_EPERM);
+	G_EXPECT_EQ(READ(call_of[7 + i].result), 0x5555);
+	/* The interrupt of the second is there. */
+	g_sti();
+	asm volatile("nop");
+	g_cli();
+	G_EXPECT_EQ(READ(g_cpu()->count[0x40]), 1);
+	G_EXPECT_EQ(call(POSADA_HC_BATCH, G_HEAP, 0, 0, 0), 0);
+	G_EXPECT_EQ(call(POSADA_HC_BATCH, G_HEAP, POSADA_BATCH_MAX + 1, 0, 0), -POSADA_E2BIG);
+	G_EXPECT_EQ(call(POSADA_HC_BATCH, G_HEAP + 4, 1, 0, 0), -POSADA_EINVAL);
+	G_EXPECT_EQ(call(POSADA_HC_BATCH, DEV_NOWHERE, 1, 0, 0), -POSADA_EFAULT);
+	G_EXPECT_EQ(call(POSADA_HC_BATCH, ~0ULL - 63, 2, 0, 0), -POSADA_EFAULT);
+	/* Memory ends behind the first: one is made. */
+	G_EXPECT_EQ(call(POSADA_HC_BATCH, G_MEM_BYTES - 64, 2, 0, 0), 1);
+	G_EXPECT_EQ(call(POSADA_HC_BATCH, G_HEAP, POSADA_BATCH_MAX, 0, 0), POSADA_BATCH_MAX);
+}
+
+TEST(batch)
+{
+	vcpu_done(start(1, guest_batch));
+}
+
+/* ---- generation ---- */
+
+#define GENERATION	G_HEAP
+
+static u64 generation_seen[4];	/* by the NMI handler: sequence, step, id, count */
+
+static void on_generation(struct g_frame *f)
+{
+	const struct posada_generation *g = (const void *)GENERATION;
+
+	(void)f;
+	WRITE(generation_seen[0], READ(g->sequence));
+	WRITE(generation_seen[1], READ(g->step_ns));
+	WRITE(generation_seen[2], *(const volatile u64 *)g->id);
+	ADD(generation_seen[3], 1);
+}
+
+static void guest_generation(void)
+{
+	const struct posada_generation *g = (const void *)GENERATION;
+
+	G_EXPECT_EQ(g_try_wrmsr(POSADA_MSR_GENERATION, GENERATION | 2 | 1), GP);
+	G_EXPECT_EQ(g_try_wrmsr(POSADA_MSR_GENERATION, (GENERATION + 64) | 1), GP);
+	G_EXPECT_EQ(g_try_wrmsr(POSADA_MSR_GENERATION, DEV_NOWHERE | 1), GP);
+	G_EXPECT_EQ(g_try_wrmsr(POSADA_MSR_GENERATION, BIT(60) | 1), GP);
+	G_EXPECT_EQ(g_rdmsr(POSADA_MSR_GENERATION), 0);
+	g_handlers[NMI] = on_generation;
+	g_wrmsr(POSADA_MSR_GENERATION, GENERATION | 1);
+	G_EXPECT_EQ(g_rdmsr(POSADA_MSR_GENERATION), GENERATION | 1);
+	G_EXPECT_EQ(READ(g->sequence), 0);
+	G_EXPECT_EQ(READ(g->step_ns), 0);
+	G_EXPECT_TRUE(READ(g->real_ns) > 0);
+	G_EXPECT_EQ(READ(generation_seen[3]), 0);
+	g_sync(1);
+	/* The NMI comes before the instruction that is next, interrupts off or not. */
+	G_EXPECT_EQ(READ(generation_seen[3]), 1);
+	g_sync(2);
+	G_EXPECT_EQ(READ(generation_seen[3]), 2);
+	g_wrmsr(POSADA_MSR_GENERATION, 0);
+	g_sync(3);
+	G_EXPECT_EQ(READ(generation_seen[3]), 2);
+}
+
+static bool same(const void *a, const void *b, u32 bytes)
+{
+	return !memcmp(a, b, bytes);
+}
+
+TEST(generation)
+{
+	struct vcpu *v = start(1, guest_generation);
+	struct posada_generation_set set = { .size = sizeof(set) };
+	struct posada_generation *g = gpa_ptr(v->vm, GENERATION), first, second;
+	static const u8 nothing[64];
+
+	/* Nobody listens yet. */
+	EXPECT_EQ(px(v->vm->fd, POSADA_GENERATION, &set), 0);
+	memset(set.id, 0, sizeof(set.id));
+	v = start(1, guest_generation);
+	g = gpa_ptr(v->vm, GENERATION);
+	EXPECT_SYNC(v, 1);
+	first = *g;
+	EXPECT_TRUE(!same(first.id, nothing, 16));
+	EXPECT_TRUE(!same(first.entropy, nothing, 64));
+	/* An id of the kernel's. */
+	set.step_ns = -12345;
+	EXPECT_EQ(px(v->vm->fd, POSADA_GENERATION, &set), 1);
+	second = *g;
+	EXPECT_TRUE(same(second.id, set.id, 16));
+	EXPECT_TRUE(!same(second.id, first.id, 16));
+	EXPECT_TRUE(!same(second.entropy, first.entropy, 64));
+	EXPECT_EQ(second.sequence, 2);
+	EXPECT_EQ(second.step_ns, -12345);
+	EXPECT_GE(second.real_ns, first.real_ns);
+	EXPECT_SYNC(v, 2);
+	EXPECT_EQ(G(v->vm, generation_seen[0]), 2);
+	EXPECT_EQ(G(v->vm, generation_seen[1]), -12345);
+	/* One of the VMM's. */
+	memset(set.id, 0x11, sizeof(set.id));
+	EXPECT_EQ(px(v->vm->fd, POSADA_GENERATION, &set), 1);
+	EXPECT_EQ(g->id[15], 0x11);
+	EXPECT_SYNC(v, 3);
+	EXPECT_EQ(G(v->vm, generation_seen[0]), 4);
+	EXPECT_EQ(G(v->vm, generation_seen[2]), 0x1111111111111111);
+	/* It gave up its page. */
+	EXPECT_EQ(px(v->vm->fd, POSADA_GENERATION, &set), 0);
+	vcpu_done(v);
+}
+
+static void guest_restored(void)
+{
+	g_handlers[NMI] = on_generation;
+	g_sync(READ(generation_seen[3]));
+	g_sync(READ(generation_seen[3]));
+}
+
+/* The MSR is part of the state: a restored VM is told without asking anew. */
+TEST(generation_after_restore)
+{
+	struct vcpu *v = start(1, guest_restored);
+	struct posada_generation_set set = { .size = sizeof(set) };
+	struct posada_generation *g = gpa_ptr(v->vm, GENERATION);
+
+	EXPECT_SYNC(v, 0);
+	EXPECT_EQ(vcpu_set_msr(v, POSADA_MSR_GENERATION, GENERATION | 1), 0);
+	EXPECT_EQ(vcpu_msr(v, POSADA_MSR_GENERATION), GENERATION | 1);
+	EXPECT_EQ(g->real_ns, 0);
+	EXPECT_EQ(px(v->vm->fd, POSADA_GENERATION, &set), 1);
+	EXPECT_EQ(g->sequence, 2);
+	EXPECT_TRUE(same(g->id, set.id, 16));
+	EXPECT_SYNC(v, 1);
 	vcpu_done(v);
 }
 

@@ -33,6 +33,7 @@ union arg {
 	struct posada_debug debug;
 	struct posada_translate translate;
 	struct posada_profile profile;
+	struct posada_generation_set generation;
 	u8 bytes[8192];
 };
 
@@ -162,6 +163,8 @@ static const struct row rows[] = {
 	{ "VM_STATE", POSADA_VM_STATE, sizeof(struct posada_state),
 	  POSADA_STATE_WRITE | POSADA_STATE_DRY_RUN,
 	  offsetof(struct posada_state, pad), VM, fill_state, false },
+	{ "GENERATION", POSADA_GENERATION, sizeof(struct posada_generation_set), 0,
+	  0, VM, NULL, false },
 	{ "VM_STATS", POSADA_VM_STATS, sizeof(struct posada_stats), 0,
 	  offsetof(struct posada_stats, pad), VM, NULL, false },
 	{ "VCPU_STATE", POSADA_VCPU_STATE, sizeof(struct posada_state),
@@ -441,6 +444,7 @@ TEST(unwritable_answer)
 	static const u32 answering[] = {
 		POSADA_INFO, POSADA_VM_STATS, POSADA_VCPU_STATS, POSADA_VM_STATE,
 		POSADA_VCPU_STATE, POSADA_TRANSLATE, POSADA_PROFILE,
+		POSADA_GENERATION,
 	};
 	struct vm *vm = abi_vm();
 	u8 *page = map_anon(4096);

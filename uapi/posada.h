@@ -253,6 +253,21 @@ struct posada_state {
 #define POSADA_STATE_DRY_RUN	(1U << 1)	/* with WRITE */
 #define POSADA_STATE_MAX	(1U << 20)	/* bytes of a stream, at most */
 
+/*
+ * POSADA_GENERATION (struct posada_generation_set): the VM was restored, cloned
+ * or put back: tell its guest (see POSADA_MSR_GENERATION), after loading its
+ * state and before any of its vCPUs runs. @id all 0: the kernel makes one; it
+ * is the current one on return. Returns how many vCPUs have asked to be told
+ * and were: 0 may mean that nobody in the guest cares.
+ */
+#define POSADA_GENERATION	POSADA_IO(0x18)
+struct posada_generation_set {
+	__u32 size;
+	__u32 flags;
+	__u8 id[16];
+	__s64 step_ns;		/* what the guest's clocks missed; 0: unknown */
+};
+
 /* ---- vCPU fd ---- */
 
 /*
@@ -547,16 +562,24 @@ struct posada_exit_debug {
 	__u64 address;		/* linear, of the instruction */
 };
 
+/* The next POSADA_RUN puts @ret in RAX: it is 0 for the first three, and
+ * -POSADA_ENOSYS for the rest, until userspace says otherwise.
+ */
 struct posada_exit_system {
 	__u32 event;		/* enum posada_system_event */
-	__u32 bytes;		/* CRASH: of the message, at most 4096 */
-	__u64 arg;
+	__u32 bytes;		/* at @arg */
+	__u64 arg;		/* a gpa; nobody has looked there yet */
+	__u64 pad[5];
+	__s64 ret;
 };
 
 enum posada_system_event {
 	POSADA_SYSTEM_SHUTDOWN	= 0,
 	POSADA_SYSTEM_REBOOT	= 1,
-	POSADA_SYSTEM_CRASH	= 2,	/* arg: gpa of a message */
+	POSADA_SYSTEM_CRASH	= 2,	/* arg: gpa of a message, to 4096 */
+	POSADA_SYSTEM_CONSOLE_WRITE = 3, /* arg: gpa of text, to 4096 */
+	POSADA_SYSTEM_CONSOLE_RING = 4,	/* arg: gpa of the ring; bytes 0: end */
+	POSADA_SYSTEM_FREE_PAGES = 5,	/* arg: gpa of struct posada_range[] */
 };
 
 struct posada_exit_killed {
@@ -735,6 +758,9 @@ POSADA_ASSERT(sizeof(struct posada_exit_port) == 32);
 POSADA_ASSERT(sizeof(struct posada_exit_memory) == 32);
 POSADA_ASSERT(sizeof(struct posada_exit_msr) == 16);
 POSADA_ASSERT(sizeof(struct posada_exit_hypercall) == 64);
+POSADA_ASSERT(__builtin_offsetof(struct posada_exit_system, ret) ==
+	      __builtin_offsetof(struct posada_exit_hypercall, ret));
+POSADA_ASSERT(sizeof(struct posada_generation_set) == 32);
 POSADA_ASSERT(sizeof(struct posada_exit_killed) == 24);
 POSADA_ASSERT(__builtin_offsetof(struct posada_run, exit) == 16);
 POSADA_ASSERT(__builtin_offsetof(struct posada_run, port) == 64);

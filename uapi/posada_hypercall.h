@@ -59,7 +59,80 @@
 #define POSADA_HC_CRASH		(POSADA_HC_BASE + 7)
 /* SHUTDOWN (0 off, 1 reboot): tells the VMM; returns if it goes on. EINVAL. */
 #define POSADA_HC_SHUTDOWN	(POSADA_HC_BASE + 8)
-#define POSADA_HC_COUNT		9
+/*
+ * CONSOLE_WRITE (gpa, bytes, at most 4096): print them, now. -> how many were.
+ * E2BIG, EFAULT. ENOSYS: the VMM has no console.
+ */
+#define POSADA_HC_CONSOLE_WRITE	(POSADA_HC_BASE + 9)
+/*
+ * CONSOLE_RING (gpa of a page, bytes): from now on there is a struct
+ * posada_console_ring; bytes 0: no more. EINVAL: gpa not a page's, bytes not
+ * 4096 + a power of two from 4096 to 65536. EFAULT: not memory. ENOSYS: as
+ * above.
+ */
+#define POSADA_HC_CONSOLE_RING	(POSADA_HC_BASE + 10)
+/*
+ * TIMER (guest TSC): expire then; 0: never. EINVAL: the APIC's timer is not in
+ * TSC-deadline mode.
+ */
+#define POSADA_HC_TIMER		(POSADA_HC_BASE + 11)
+/*
+ * FREE_PAGES (gpa of struct posada_range[], how many, at most 256): what is in
+ * them is of no use any more; whoever reads it finds zeroes or what was there.
+ * -> how many were taken. E2BIG; EINVAL: gpa not a multiple of 8, or (the
+ * first) a range not of whole pages; EFAULT: the list or the first range is
+ * not memory. ENOSYS: the VMM does not care.
+ */
+#define POSADA_HC_FREE_PAGES	(POSADA_HC_BASE + 12)
+/*
+ * BATCH (gpa of struct posada_batch_call[], how many, at most 64): make these
+ * calls, in order, each with a result of its own. -> how many were made: fewer
+ * where one cannot be read or its result not be written. E2BIG; EINVAL: gpa
+ * not a multiple of 8; EFAULT: not even the first. A call that may not be in
+ * a batch (BATCH itself, and those that may leave to the VMM) results in
+ * EPERM.
+ */
+#define POSADA_HC_BATCH		(POSADA_HC_BASE + 13)
+#define POSADA_HC_COUNT		14
+
+struct posada_range {
+	unsigned long long gpa;
+	unsigned long long bytes;
+};
+
+struct posada_batch_call {
+	unsigned long long nr;
+	unsigned long long arg[6];
+	long long result;
+};
+
+#define POSADA_CRASH_MAX	4096	/* bytes */
+#define POSADA_CONSOLE_MAX	4096	/* bytes of one CONSOLE_WRITE */
+#define POSADA_RANGES_MAX	256
+#define POSADA_BATCH_MAX	64
+
+/*
+ * Shared with the VMM: the first page, and the output's bytes behind it, a
+ * power of two of them. Counters run freely; a byte is at its count modulo the
+ * size. Who fills a direction writes its tail, behind the bytes; who empties
+ * it its head. After moving out_tail, and a full barrier, the guest looks at
+ * @bell: if it is not 0, it makes the call DOORBELL (POSADA_BELL_CONSOLE, 0).
+ * Input makes no noise: look for it.
+ */
+#define POSADA_BELL_CONSOLE	1U
+#define POSADA_CONSOLE_IN	2048U
+
+struct posada_console_ring {
+	unsigned int out_tail;	/* guest's */
+	unsigned int in_head;	/* guest's */
+	unsigned int pad[14];
+	unsigned int out_head;	/* VMM's */
+	unsigned int in_tail;	/* VMM's */
+	unsigned int bell;	/* VMM's */
+	unsigned int more[493];
+	unsigned char in[POSADA_CONSOLE_IN];
+	/* unsigned char out[bytes - 4096]; */
+};
 
 struct posada_clock_pairing {
 	long long sec;		/* CLOCK_REALTIME */
@@ -72,5 +145,25 @@ struct posada_clock_pairing {
 /* Hypercall page: gpa | POSADA_MSR_HC_ENABLE; 0 gives it up. */
 #define POSADA_MSR_HYPERCALL	0x506f0000U
 #define POSADA_MSR_HC_ENABLE	1ULL
+
+/*
+ * Generation: gpa | POSADA_MSR_HC_ENABLE of a struct posada_generation, aligned
+ * to its 128 bytes; 0 gives it up. Written at once, and again each time that
+ * the VM was restored, cloned or put back: before the guest runs again, and
+ * with an NMI to this vCPU, which is the first that it learns.
+ */
+#define POSADA_MSR_GENERATION	0x506f0001U
+
+struct posada_generation {
+	unsigned int sequence;	/* odd: being written; else 2 * events */
+	unsigned int flags;	/* 0 */
+	unsigned char id[16];	/* of this run of the VM; never seen before */
+	unsigned char entropy[64]; /* fresh: mix it in, then wipe it here */
+	long long step_ns;	/* the wall clock's, against the VM's own; 0:
+				 * not known, or at the first time
+				 */
+	long long real_ns;	/* the wall clock, when this was written */
+	unsigned char pad[24];
+};
 
 #endif /* _UAPI_POSADA_HYPERCALL_H */

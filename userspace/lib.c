@@ -216,6 +216,21 @@ int posada_doorbell(struct posada_vm *vm, struct posada_doorbell *bell)
 	return posada_call(vm->fd, POSADA_DOORBELL, bell);
 }
 
+int posada_generation(struct posada_vm *vm, uint8_t id[16], int64_t step_ns)
+{
+	struct posada_generation_set arg = {
+		.size = sizeof(arg), .step_ns = step_ns,
+	};
+	int ret;
+
+	if (id)
+		memcpy(arg.id, id, sizeof(arg.id));
+	ret = posada_call(vm->fd, POSADA_GENERATION, &arg);
+	if (id && ret >= 0)
+		memcpy(id, arg.id, sizeof(arg.id));
+	return ret;
+}
+
 /* ---- vCPUs ---- */
 
 static int map_run_page(struct posada_vcpu *vcpu)

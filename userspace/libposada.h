@@ -70,6 +70,12 @@ int posada_irqfd_remove(struct posada_vm *vm, int fd);
 /* @bell->size is filled in here. */
 int posada_doorbell(struct posada_vm *vm, struct posada_doorbell *bell);
 
+/* The VM was restored, cloned or put back: tell its guest, before any of its
+ * vCPUs runs. @id (NULL: one is made) is of this run; @step_ns: how far the
+ * wall clock stepped, or 0. -> how many vCPUs wanted to know.
+ */
+int posada_generation(struct posada_vm *vm, uint8_t id[16], int64_t step_ns);
+
 /* ---- memory ---- */
 
 /* Map zeroed memory of the library's own at @gpa as @slot: anonymous, or with
