@@ -302,6 +302,16 @@ bool posada_cpuid_has(struct posada_vm *vm, unsigned int x86_feature)
 	return has;
 }
 
+bool posada_cpuid_amd(struct posada_vm *vm)
+{
+	bool amd;
+
+	rcu_read_lock();
+	amd = rcu_dereference(vm->cpuid)->amd;
+	rcu_read_unlock();
+	return amd;
+}
+
 /* One of the table's u64, by its offset. */
 static u64 fact(struct posada_vm *vm, size_t offset)
 {

@@ -24,9 +24,9 @@ static bool present(struct posada_vm *vm, const struct msr_row *row)
 	case NEEDS_NOTHING:
 		return true;
 	case NEEDS_INTEL:
-		return !posada_amd_host();
+		return !posada_cpuid_amd(vm);
 	case NEEDS_AMD:
-		return posada_amd_host();
+		return posada_cpuid_amd(vm);
 	case NEEDS_TSC_AUX:
 		return posada_cpuid_has(vm, X86_FEATURE_RDTSCP) ||
 		       posada_cpuid_has(vm, X86_FEATURE_RDPID);

@@ -9,7 +9,7 @@
 /* Which CPUs, or which guest's CPUID, an MSR needs to be there. */
 enum needs {
 	NEEDS_NOTHING,
-	NEEDS_INTEL,
+	NEEDS_INTEL,		/* the guest's CPU: its CPUID says so */
 	NEEDS_AMD,
 	NEEDS_TSC_AUX,
 	NEEDS_SPEC_CTRL,

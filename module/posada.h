@@ -550,6 +550,7 @@ bool posada_cpuid_fast(struct posada_vcpu *vcpu);
 void posada_cpuid(struct posada_vcpu *vcpu, u32 leaf, u32 subleaf, u32 out[4]);
 /* Does the guest's policy have this X86_FEATURE_*? */
 bool posada_cpuid_has(struct posada_vm *vm, unsigned int x86_feature);
+bool posada_cpuid_amd(struct posada_vm *vm); /* the guest's vendor, or Hygon */
 /* Record: *bytes in/out; write checks all and (unless @dry) replaces. V. */
 int posada_cpuid_save(struct posada_vm *vm, struct posada_cpuid_entry *e,
 		      u32 *nr);

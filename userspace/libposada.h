@@ -178,6 +178,13 @@ int posada_vm_store(struct posada_vm *vm, struct posada_stream *s,
 int posada_vcpu_store(struct posada_vcpu *vcpu, struct posada_stream *s,
 		      bool dry_run);
 
+/* Make the host's CPUID policy @e, of *@n entries with room for
+ * POSADA_MAX_CPUID, the portable one: a CPU that every host can give, so that
+ * state goes from one to any other. Write it before a vCPU runs. -E2BIG: more
+ * of the hypervisor's own leaves than fit beside it.
+ */
+int posada_cpuid_portable(struct posada_cpuid_entry *e, unsigned int *n);
+
 /* ---- guest-virtual memory ---- */
 
 /* Walk the guest's page tables in this process, by the control registers in

@@ -62,6 +62,38 @@ static void create_vm(struct machine *m)
 	close(fd);
 }
 
+/* Give the VM the CPU of --cpu, which its vCPUs have when they first run. */
+static void choose_cpu(struct machine *m)
+{
+	struct posada_cpuid_entry e[POSADA_MAX_CPUID];
+	struct posada_stream s = { 0 };
+	unsigned int n;
+	uint32_t bytes;
+	void *policy;
+	int ret;
+
+	if (!m->cfg->portable_cpu)
+		return;
+	ret = posada_vm_load(m->vm, 1ULL << POSADA_REC_CPUID, &s);
+	policy = ret ? NULL : posada_stream_find(&s, POSADA_REC_CPUID, &bytes);
+	if (!policy || bytes > sizeof(e))
+		die("cannot read the CPUID policy: %s", strerror(ret ? -ret : EINVAL));
+	memcpy(e, policy, bytes);
+	posada_stream_free(&s);
+	n = bytes / sizeof(e[0]);
+	ret = posada_cpuid_portable(e, &n);
+	if (!ret && !posada_stream_add(&s, POSADA_REC_CPUID, e, n * sizeof(e[0])))
+		ret = -ENOMEM;
+	if (!ret)
+		ret = posada_vm_store(m->vm, &s, false);
+	if (ret == -EOPNOTSUPP && s.bad_type == POSADA_REC_CPUID)
+		die("--cpu portable: this host has not all of CPUID leaf 0x%x",
+		    s.bad_index < n ? e[s.bad_index].leaf : 0);
+	if (ret)
+		die("cannot write the CPUID policy: %s", strerror(-ret));
+	posada_stream_free(&s);
+}
+
 static void create_memory(struct machine *m)
 {
 	uint64_t mem = m->cfg->mem;
@@ -118,6 +150,7 @@ struct machine *machine_create(const struct config *cfg)
 	if (m->stop_fd < 0)
 		die("cannot create an eventfd: %s", strerror(errno));
 	create_vm(m);
+	choose_cpu(m);
 	create_memory(m);
 	create_cpus(m);
 	m->ioapic = ioapic_create(m);

@@ -69,6 +69,7 @@ struct config {
 	enum stats_kind stats;
 	enum stats_kind profile;
 	enum posada_backend_id backend;
+	bool portable_cpu;
 	struct device_config dev;
 };
 

@@ -32,6 +32,7 @@ static const char help[] =
 	"The machine\n"
 	"  -m, --mem SIZE        memory, in MiB or with suffix K, M, G, T  [512M]\n"
 	"  -c, --vcpus N         virtual CPUs                              [1]\n"
+	"      --cpu NAME        host: all that this host has; portable: what any has [host]\n"
 	"      --backend NAME    svm or vmx                                [the fastest]\n"
 	"      --device PATH     the module's device node                  [/dev/posada]\n"
 	"\n"
@@ -73,7 +74,7 @@ static const char help[] =
 	"  1 on any failure, 2 on a usage error, 128 + N when ended by signal N.\n";
 
 enum {
-	OPT_MODULE = 256, OPT_BOOT, OPT_BACKEND, OPT_DEVICE, OPT_STATS,
+	OPT_MODULE = 256, OPT_BOOT, OPT_BACKEND, OPT_CPU, OPT_DEVICE, OPT_STATS,
 	OPT_DISK, OPT_RNG, OPT_VIRTIO, OPT_NET, OPT_SHARE, OPT_CONSOLE,
 	OPT_VSOCK, OPT_BALLOON, OPT_PROFILE,
 };
@@ -87,6 +88,7 @@ static const struct option options[] = {
 	{ "mem",     required_argument, NULL, 'm' },
 	{ "vcpus",   required_argument, NULL, 'c' },
 	{ "backend", required_argument, NULL, OPT_BACKEND },
+	{ "cpu",     required_argument, NULL, OPT_CPU },
 	{ "device",  required_argument, NULL, OPT_DEVICE },
 	{ "exec",    required_argument, NULL, 'e' },
 	{ "stats",   optional_argument, NULL, OPT_STATS },
@@ -192,6 +194,13 @@ static enum posada_backend_id parse_backend(const char *text)
 	return parse_name("backend", text, names, 4);
 }
 
+static bool parse_cpu(const char *text)
+{
+	static const char *const names[] = { "host", "portable" };
+
+	return parse_name("cpu", text, names, 2);
+}
+
 static enum stats_kind parse_stats(const char *option, const char *text)
 {
 	if (!text)
@@ -268,6 +277,9 @@ static void take_option(struct config *cfg, int c, char *arg)
 		break;
 	case OPT_BACKEND:
 		cfg->backend = parse_backend(arg);
+		break;
+	case OPT_CPU:
+		cfg->portable_cpu = parse_cpu(arg);
 		break;
 	case OPT_DEVICE:
 		cfg->device = arg;
