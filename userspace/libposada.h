@@ -193,9 +193,15 @@ int posada_cpuid_portable(struct posada_cpuid_entry *e, unsigned int *n);
  */
 int posada_gva_to_gpa(struct posada_vcpu *vcpu, uint64_t gva, uint32_t access,
 		      uint64_t *gpa, uint32_t *error_code);
-/* Read as the guest's kernel could, for dumps. -> bytes read, maybe 0. */
+/* The same for a debugger: whatever the rights are. -ENXIO: it is nowhere. */
+int posada_find_gva(struct posada_vcpu *vcpu, uint64_t gva, uint64_t *gpa);
+/* Read or write as a debugger, the latter to memory that the guest has made
+ * read-only, too. -> bytes done, maybe 0; it ends at what is in no slot.
+ */
 size_t posada_read_gva(struct posada_vcpu *vcpu, uint64_t gva, void *data,
 		       size_t bytes);
+size_t posada_write_gva(struct posada_vcpu *vcpu, uint64_t gva,
+			const void *data, size_t bytes);
 
 /* ---- completion ---- */
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "exec.h"
+#include "gdb.h"
 #include "ioapic.h"
 #include "machine.h"
 #include "term.h"
@@ -189,6 +190,7 @@ void machine_finish(struct machine *m)
 	unsigned int i;
 
 	console_unblock(m->console);
+	gdb_release(m->gdb);
 	for (i = 0; i < m->nr_cpus; i++)
 		posada_vcpu_kick(m->cpu[i].vcpu);
 	for (i = 0; i < m->nr_cpus; i++)

@@ -7,6 +7,7 @@
  *	one per vCPU	runs the guest, serves its exits
  *	console		writes what COM1 sends, in bursts
  *	one per virtio device, and four more for a disk
+ *	gdb		speaks with gdb, with --gdb
  *
  * Locks: each device has its own, taken in the order uart -> ioapic; nothing
  * is called with one held but the ioctl that delivers an interrupt. virtio.h
@@ -61,6 +62,7 @@ struct config {
 	const char *initrd;
 	const char *append;
 	const char *exec;
+	const char *gdb;
 	const char *modules[MAX_MODULES];
 	unsigned int nr_modules;
 	unsigned int vcpus;
@@ -77,6 +79,7 @@ struct config {
 enum { SLOT_LOW, SLOT_HIGH, SLOT_ECAM };
 
 struct console;
+struct gdb;
 struct ioapic;
 struct uart;
 
@@ -96,6 +99,7 @@ struct machine {
 	struct virtio_device *hvc;	/* the terminal's, NULL: it is COM1's */
 	bool has_pci;
 	unsigned int nr_mmio;		/* virtio-mmio devices */
+	struct gdb *gdb;		/* NULL without --gdb */
 
 	struct vcpu_thread {
 		struct machine *m;
@@ -144,7 +148,8 @@ void misc_init(struct machine *m);
 char *dump_death(struct machine *m, struct posada_vcpu *vcpu,
 		 const char *why);
 
-/* stats.c */
+/* stats.c: the VM's counters as they are now; those asked for by --stats */
+void stats_write(struct machine *m, enum stats_kind kind, FILE *to);
 void stats_print(struct machine *m, FILE *to);
 
 /* profile.c */

@@ -8,6 +8,7 @@
 
 #include "doctor.h"
 #include "exec.h"
+#include "gdb.h"
 #include "image.h"
 #include "options.h"
 #include "term.h"
@@ -71,13 +72,17 @@ static int run_machine(struct machine *m, struct exec *exec, int room_fd)
 	m->com1 = uart_create(m, COM1_PORT, COM1_PIN, console_put, m->console,
 			      room_fd);
 	m->com2 = uart_create(m, COM2_PORT, COM2_PIN, exec_put, exec, -1);
+	if (m->cfg->gdb)
+		m->gdb = gdb_create(m, m->cfg->gdb);
 	term_raw();
 	if (m->hvc)
 		hvc_set_output(m->hvc, console_put, m->console);
 	devices_start(m->devices);
+	gdb_start(m->gdb);
 	machine_start(m);
 	term_loop(m, room_fd);
 	machine_finish(m);
+	gdb_finish(m->gdb);
 	term_restore();
 	if (m->last_words)
 		fputs(m->last_words, stderr);

@@ -57,6 +57,8 @@ static const char help[] =
 	"The session\n"
 	"  -e, --exec CMD        have the guest's init run CMD: print its output, exit\n"
 	"                        with its status (an initrd that knows how: posada(1))\n"
+	"      --gdb ADDR        serve gdb at [HOST]:PORT, PORT or unix:PATH; the guest\n"
+	"                        waits for gdb's continue, but not with ,nowait behind ADDR\n"
 	"      --stats[=json]    print exit counters at the end, on stderr\n"
 	"      --profile-boot[=json]\n"
 	"                        print where the time and the exits went, on stderr\n"
@@ -77,6 +79,7 @@ enum {
 	OPT_MODULE = 256, OPT_BOOT, OPT_BACKEND, OPT_CPU, OPT_DEVICE, OPT_STATS,
 	OPT_DISK, OPT_RNG, OPT_VIRTIO, OPT_NET, OPT_SHARE, OPT_CONSOLE,
 	OPT_VSOCK, OPT_BALLOON, OPT_PROFILE,
+	OPT_GDB,
 };
 
 static const struct option options[] = {
@@ -91,6 +94,7 @@ static const struct option options[] = {
 	{ "cpu",     required_argument, NULL, OPT_CPU },
 	{ "device",  required_argument, NULL, OPT_DEVICE },
 	{ "exec",    required_argument, NULL, 'e' },
+	{ "gdb",     required_argument, NULL, OPT_GDB },
 	{ "stats",   optional_argument, NULL, OPT_STATS },
 	{ "disk",    required_argument, NULL, OPT_DISK },
 	{ "net",     required_argument, NULL, OPT_NET },
@@ -283,6 +287,9 @@ static void take_option(struct config *cfg, int c, char *arg)
 		break;
 	case OPT_DEVICE:
 		cfg->device = arg;
+		break;
+	case OPT_GDB:
+		cfg->gdb = arg;
 		break;
 	case OPT_STATS:
 		cfg->stats = parse_stats("stats", arg);

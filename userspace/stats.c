@@ -25,18 +25,22 @@ static void print_text(const struct posada_stats *s, FILE *to)
 				(unsigned long long)s->value[i]);
 }
 
-void stats_print(struct machine *m, FILE *to)
+void stats_write(struct machine *m, enum stats_kind kind, FILE *to)
 {
 	struct posada_stats s;
 	int ret;
 
-	if (m->cfg->stats == STATS_NONE)
-		return;
 	ret = posada_vm_stats(m->vm, &s);
 	if (ret < 0)
 		warn_line("cannot read the counters: %s", strerror(-ret));
-	else if (m->cfg->stats == STATS_JSON)
+	else if (kind == STATS_JSON)
 		print_json(&s, to);
 	else
 		print_text(&s, to);
+}
+
+void stats_print(struct machine *m, FILE *to)
+{
+	if (m->cfg->stats != STATS_NONE)
+		stats_write(m, m->cfg->stats, to);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gdb.h"
 #include "ioapic.h"
 #include "machine.h"
 #include "posada_hypercall.h"
@@ -38,15 +39,18 @@ static int mmio_access(void *ctx, uint64_t gpa, void *data, unsigned int len,
 
 static int death(struct vcpu_thread *t, const char *why)
 {
+	gdb_death(t);
 	machine_stop(t->m, STATUS_FAILED, dump_death(t->m, t->vcpu, why));
 	return 1;
 }
 
 static int on_port(struct vcpu_thread *t, struct posada_run *run)
 {
-	int ret = posada_complete_port(t->vcpu, port_access, mmio_access, t);
+	int ret;
 
-	(void)run;
+	if (gdb_port_exit(t, run))
+		return 0;
+	ret = posada_complete_port(t->vcpu, port_access, mmio_access, t);
 	return ret ? death(t, "an INS or OUTS that cannot be completed") : 0;
 }
 
@@ -89,6 +93,12 @@ static int on_nothing(struct vcpu_thread *t, struct posada_run *run)
 {
 	(void)t;
 	(void)run;
+	return 0;
+}
+
+static int on_debug(struct vcpu_thread *t, struct posada_run *run)
+{
+	gdb_debug_exit(t, run);
 	return 0;
 }
 
@@ -152,7 +162,7 @@ static const exit_fn exits[POSADA_NR_EXITS] = {
 	[POSADA_EXIT_EOI]	= on_eoi,
 	[POSADA_EXIT_WINDOW]	= on_nothing,
 	[POSADA_EXIT_KICK]	= on_nothing,
-	[POSADA_EXIT_DEBUG]	= on_nothing,
+	[POSADA_EXIT_DEBUG]	= on_debug,
 	[POSADA_EXIT_SHUTDOWN]	= on_shutdown,
 	[POSADA_EXIT_SYSTEM]	= on_system,
 	[POSADA_EXIT_KILLED]	= on_killed,
@@ -174,6 +184,7 @@ void *vcpu_main(void *arg)
 	/* Completion ends the interrupt shadow, which is among the events. */
 	run->wanted = POSADA_GROUP_EVENTS;
 	while (!atomic_load_explicit(&t->m->stopping, memory_order_relaxed)) {
+		gdb_gate(t);
 		ret = posada_vcpu_run(t->vcpu);
 		if (ret == -EINTR)
 			continue;
@@ -186,6 +197,7 @@ void *vcpu_main(void *arg)
 		}
 		if (serve(t, run))
 			break;
+		gdb_after(t, run);
 	}
 	return NULL;
 }

@@ -320,22 +320,56 @@ int posada_gva_to_gpa(struct posada_vcpu *vcpu, uint64_t gva, uint32_t access,
 	return walk(vcpu, gva, access, gpa, error_code ? error_code : &ignored);
 }
 
+/* Bits above those that the tables translate repeat the highest of them. */
+static bool is_canonical(const struct posada_sregs *s, uint64_t gva)
+{
+	unsigned int unused;
+
+	if (!(s->efer & X86_EFER_LMA))
+		return gva <= UINT32_MAX;
+	unused = s->cr4 & X86_CR4_LA57 ? 64 - 57 : 64 - 48;
+	return (uint64_t)((int64_t)(gva << unused) >> unused) == gva;
+}
+
+int posada_find_gva(struct posada_vcpu *vcpu, uint64_t gva, uint64_t *gpa)
+{
+	uint32_t ignored;
+
+	if (!is_canonical(&vcpu->run->sregs, gva))
+		return -ENXIO;
+	return walk(vcpu, gva, WALK_ANY, gpa, &ignored);
+}
+
+/* Page by page, as neighbours here need not be neighbours there. */
+static size_t copy_gva(struct posada_vcpu *vcpu, uint64_t gva, uint8_t *data,
+		       size_t bytes, bool write)
+{
+	size_t n, done = 0;
+	uint64_t gpa;
+	int ret;
+
+	for (; done < bytes; done += n) {
+		n = POSADA_PAGE_SIZE - ((gva + done) & PAGE_MASK);
+		if (n > bytes - done)
+			n = bytes - done;
+		if (posada_find_gva(vcpu, gva + done, &gpa))
+			break;
+		ret = write ? posada_write(vcpu->vm, gpa, data + done, n) :
+			      posada_read(vcpu->vm, gpa, data + done, n);
+		if (ret)
+			break;
+	}
+	return done;
+}
+
 size_t posada_read_gva(struct posada_vcpu *vcpu, uint64_t gva, void *data,
 		       size_t bytes)
 {
-	uint32_t error;
-	size_t done = 0;
-	uint64_t gpa;
+	return copy_gva(vcpu, gva, data, bytes, false);
+}
 
-	while (done < bytes) {
-		size_t n = POSADA_PAGE_SIZE - ((gva + done) & PAGE_MASK);
-
-		if (n > bytes - done)
-			n = bytes - done;
-		if (walk(vcpu, gva + done, WALK_ANY, &gpa, &error) ||
-		    posada_read(vcpu->vm, gpa, (uint8_t *)data + done, n))
-			break;
-		done += n;
-	}
-	return done;
+size_t posada_write_gva(struct posada_vcpu *vcpu, uint64_t gva,
+			const void *data, size_t bytes)
+{
+	return copy_gva(vcpu, gva, (uint8_t *)data, bytes, true);
 }

@@ -96,6 +96,9 @@ class Kernel:
                 # The size of the result follows the stream, which zstd complains of.
                 vmlinux = subprocess.run(["zstd", "-dcq"], input=payload[:-4], check=True,
                                          stdout=subprocess.PIPE).stdout
+            elif payload[:4] == b"\x02\x21\x4c\x18" and shutil.which("lz4"):
+                vmlinux = subprocess.run(["lz4", "-dcq"], input=payload[:-4], check=True,
+                                         stdout=subprocess.PIPE).stdout
             else:
                 return self.vmlinuz
             os.makedirs(os.path.dirname(path), exist_ok=True)
