@@ -24,7 +24,7 @@ CACHE := $(or $(POSADA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/posada)
 -include $(CACHE)/kernels
 
 .PHONY: all module userspace guest selftests unit modules module-% run run-files test check smoke \
-	soak mutants bench setup install clean help
+	soak mutants bench setup install deb clean help
 .NOTPARALLEL: run check smoke bench
 
 all: module userspace
@@ -161,6 +161,9 @@ install: all
 	$(MAKE) -C $(KDIR) M=$(BUILD)/module-native modules_install
 	$(MAKE) -C userspace BUILD=$(BUILD)/userspace install
 
+deb: userspace
+	@packaging/make-deb
+
 help:
 	@sed -n 's/^#> \{0,1\}//p' Makefile
 
@@ -180,6 +183,7 @@ help:
 #>   make modules      posada.ko for the lab's kernels, build/module-*/posada.ko
 #>   make userspace guest selftests unit    the parts
 #>   make install      module, library and tool, on this machine (as root)
+#>   make deb          Debian packages in build/deb: posada-dkms, posada, libposada-dev
 #>   make clean        remove build/ and posada.ko
 #>
 #> Variables (with the default):
