@@ -3,6 +3,7 @@
  * ACPI tables of a hardware-reduced platform (ACPI 6.5, chapter 5):
  *
  *	RSDP -> XSDT, RSDT -> FADT -> DSDT: two serial ports, CPUs, S5,
+ *	                              a power button,
  *	                              a PCI bus or virtio-mmio devices
  *	                   -> MADT: local APICs, one I/O APIC
  *	                   -> MCFG: PCI configuration space, if there is PCI
@@ -23,6 +24,7 @@
 #define OEM_ID		"POSADA"
 #define OEM_TABLE_ID	"POSADAVM"
 #define CREATOR_ID	"PSDA"
+#define NOTIFY_PRESSED	0x80
 
 struct acpi_header {
 	char signature[4];
@@ -303,6 +305,35 @@ static void add_virtio_mmio(struct aml *a, unsigned int index)
 	aml_close(a, device);
 }
 
+/* A power button, and the event device whose interrupt tells that it has been
+ * pressed: hardware-reduced platforms have no fixed one.
+ */
+static void add_power_button(struct aml *a)
+{
+	size_t device = aml_device(a, "PWRB"), inner;
+
+	aml_name(a, "_HID");
+	aml_eisa_id(a, "PNP0C0C");
+	aml_name(a, "_UID");
+	aml_integer(a, 0);
+	aml_close(a, device);
+
+	device = aml_device(a, "GED_");
+	aml_name(a, "_HID");
+	aml_string(a, "ACPI0013");
+	aml_name(a, "_UID");
+	aml_integer(a, 0);
+	aml_name(a, "_CRS");
+	inner = aml_buffer(a);
+	aml_irq_edge(a, POWER_BUTTON_PIN);
+	aml_end_tag(a);
+	aml_close(a, inner);
+	inner = aml_method(a, "_EVT", 1);
+	aml_notify(a, "PWRB", NOTIFY_PRESSED);
+	aml_close(a, inner);
+	aml_close(a, device);
+}
+
 static uint64_t build_dsdt(struct layout *l)
 {
 	struct acpi_header empty = { 0 };
@@ -317,6 +348,7 @@ static uint64_t build_dsdt(struct layout *l)
 	add_cpus(&body, l->m->nr_cpus);
 	add_serial(&body, "COM1", 1, COM1_PORT, COM1_PIN);
 	add_serial(&body, "COM2", 2, COM2_PORT, COM2_PIN);
+	add_power_button(&body);
 	if (l->m->has_pci)
 		add_pci(&body);
 	for (i = 0; i < l->m->nr_mmio; i++)

@@ -14,8 +14,12 @@
 #define OP_SCOPE	0x10
 #define OP_BUFFER	0x11
 #define OP_PACKAGE	0x12
+#define OP_METHOD	0x14
+#define OP_NOTIFY	0x86
 #define OP_EXT		0x5b
 #define OP_EXT_DEVICE	0x82
+
+#define METHOD_SERIALIZED	0x08
 
 #define RES_IO		0x47
 #define RES_IRQ_EXT	0x89
@@ -90,6 +94,25 @@ size_t aml_buffer(struct aml *a)
 {
 	put8(a, OP_BUFFER);
 	return a->bytes;
+}
+
+size_t aml_method(struct aml *a, const char *name, uint8_t arguments)
+{
+	size_t at;
+
+	put8(a, OP_METHOD);
+	at = a->bytes;
+	put(a, name, strlen(name));
+	put8(a, arguments | METHOD_SERIALIZED);
+	return at;
+}
+
+void aml_notify(struct aml *a, const char *name, uint8_t value)
+{
+	put8(a, OP_NOTIFY);
+	put(a, name, strlen(name));
+	put8(a, OP_BYTE);
+	put8(a, value);
 }
 
 /* PkgLength counts itself: one byte up to 63, else 4 bits and more bytes. */

@@ -20,6 +20,7 @@ size_t aml_scope(struct aml *a, const char *name);
 size_t aml_device(struct aml *a, const char *name);
 size_t aml_package(struct aml *a, uint8_t elements);
 size_t aml_buffer(struct aml *a);
+size_t aml_method(struct aml *a, const char *name, uint8_t arguments);
 void aml_close(struct aml *a, size_t at);
 
 /* Name (@name, ...): the value is the next term. Names have 4 characters; a
@@ -30,6 +31,9 @@ void aml_integer(struct aml *a, uint32_t value);
 void aml_string(struct aml *a, const char *text);
 /* An EISA id such as "PNP0501", as the integer that it packs to. */
 void aml_eisa_id(struct aml *a, const char *id);
+
+/* Notify (@name, @value), in a method. */
+void aml_notify(struct aml *a, const char *name, uint8_t value);
 
 /* Resource descriptors, inside a buffer that aml_end_tag() ends. */
 void aml_io(struct aml *a, uint16_t port, uint8_t count);

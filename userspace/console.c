@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "machine.h"
 #include "term.h"
 
@@ -19,6 +20,7 @@
 
 struct console {
 	pthread_t thread;
+	struct control *control;	/* who looks on, or NULL */
 	pthread_mutex_t lock;		/* guards all below */
 	pthread_cond_t more;		/* for the thread */
 	pthread_cond_t room;		/* for the vCPUs */
@@ -86,6 +88,7 @@ static void *console_main(void *arg)
 		n = take(c, burst);
 		pthread_cond_broadcast(&c->room);
 		pthread_mutex_unlock(&c->lock);
+		control_output(c->control, burst, n);
 		write_all(c, burst, n);
 	} while (!finish);
 	return NULL;
@@ -128,10 +131,11 @@ void console_finish(struct console *c)
 	free(c);
 }
 
-struct console *console_create(void)
+struct console *console_create(struct control *control)
 {
 	struct console *c = xcalloc(1, sizeof(*c));
 
+	c->control = control;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->more, NULL);
 	pthread_cond_init(&c->room, NULL);

@@ -33,6 +33,9 @@ bool gdb_port_exit(struct vcpu_thread *t, const struct posada_run *run);
 /* The guest is about to die here: let gdb look first. */
 void gdb_death(struct vcpu_thread *t);
 
+/* Does it hold the guest? NULL holds nothing. */
+bool gdb_holds(struct gdb *g);
+
 /* The machine stops: nobody waits at the gate any more. */
 void gdb_release(struct gdb *g);
 /* Tell gdb the end; after all vCPU threads have ended. */

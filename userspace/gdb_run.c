@@ -211,6 +211,16 @@ void gdb_gate(struct vcpu_thread *t)
 		POSADA_GROUP_ALL : POSADA_GROUP_EVENTS;
 }
 
+bool gdb_holds(struct gdb *g)
+{
+	unsigned int i;
+
+	for (i = 0; g && i < g->m->nr_cpus; i++)
+		if (atomic_load(&g->cpu[i].action) == GDB_STAY)
+			return true;
+	return false;
+}
+
 void gdb_release(struct gdb *g)
 {
 	if (!g)

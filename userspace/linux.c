@@ -10,6 +10,7 @@
 
 #include "exec.h"
 #include "image.h"
+#include "term.h"
 
 #define HEADER_OFFSET	0x1f1
 #define MAGIC		0x53726448	/* "HdrS" */
@@ -88,10 +89,13 @@ static char *command_line(const struct config *cfg)
 	const char *append = cfg->append ? cfg->append : "";
 	const char *ours = cfg->dev.hvc ? "console=hvc0" : "console=ttyS0";
 	bool console = strstr(append, "console=");
+	char *term = term_words(append), *line;
 
-	return xasprintf("%s%s%s%s%s", console ? "" : ours,
-			 console || !*append ? "" : " ", append,
+	line = xasprintf("%s%s%s%s%s%s", console ? "" : ours,
+			 console || !*append ? "" : " ", append, term,
 			 cfg->exec ? " " : "", cfg->exec ? EXEC_CMDLINE : "");
+	free(term);
+	return line;
 }
 
 static void fill_initrd(struct machine *m, struct boot_params *bp,

@@ -184,6 +184,12 @@ void machine_stop(struct machine *m, int status, char *words)
 	eventfd_write(m->stop_fd, 1);
 }
 
+void machine_power_button(struct machine *m)
+{
+	ioapic_set(m->ioapic, POWER_BUTTON_PIN, true);
+	ioapic_set(m->ioapic, POWER_BUTTON_PIN, false);
+}
+
 /* A vCPU may be in the guest, asleep in HLT, or waiting for the console. */
 void machine_finish(struct machine *m)
 {

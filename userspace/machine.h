@@ -8,6 +8,7 @@
  *	console		writes what COM1 sends, in bursts
  *	one per virtio device, and four more for a disk
  *	gdb		speaks with gdb, with --gdb
+ *	control		answers `posada ps` and the rest
  *
  * Locks: each device has its own, taken in the order uart -> ioapic; nothing
  * is called with one held but the ioctl that delivers an interrupt. virtio.h
@@ -43,6 +44,7 @@
 #define COM1_PIN		4
 #define COM2_PORT		0x2f8
 #define COM2_PIN		3
+#define POWER_BUTTON_PIN	21
 #define SLEEP_CONTROL_PORT	0x600
 #define SLEEP_STATUS_PORT	0x601
 #define RESET_PORT		0xcf9
@@ -63,6 +65,7 @@ struct config {
 	const char *append;
 	const char *exec;
 	const char *gdb;
+	const char *name;
 	const char *modules[MAX_MODULES];
 	unsigned int nr_modules;
 	unsigned int vcpus;
@@ -79,6 +82,7 @@ struct config {
 enum { SLOT_LOW, SLOT_HIGH, SLOT_ECAM };
 
 struct console;
+struct control;
 struct gdb;
 struct ioapic;
 struct uart;
@@ -100,6 +104,7 @@ struct machine {
 	bool has_pci;
 	unsigned int nr_mmio;		/* virtio-mmio devices */
 	struct gdb *gdb;		/* NULL without --gdb */
+	struct control *control;	/* NULL where there is no folder */
 
 	struct vcpu_thread {
 		struct machine *m;
@@ -123,6 +128,8 @@ struct machine *machine_create(const struct config *cfg);
 void machine_start(struct machine *m);
 /* Stop with @status, unless stopping already; @words is given away. */
 void machine_stop(struct machine *m, int status, char *words);
+/* Press it: the guest powers off by itself, if it listens. Any thread. */
+void machine_power_button(struct machine *m);
 /* Wait until all vCPU threads have ended and all output is out. */
 void machine_finish(struct machine *m);
 void machine_free(struct machine *m);

@@ -6,6 +6,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "client.h"
+#include "control.h"
 #include "doctor.h"
 #include "exec.h"
 #include "gdb.h"
@@ -23,6 +25,12 @@ static const char help[] =
 	"\n"
 	"Commands\n"
 	"  run       boot a kernel in a virtual machine\n"
+	"  ps        list the virtual machines that run\n"
+	"  stop      press a machine's power button, wait until it is off\n"
+	"  kill      end a machine at once\n"
+	"  console   a machine's serial line on this terminal\n"
+	"  stats     a machine's counters\n"
+	"  top       what the machines do, once a second\n"
 	"  doctor    say what this host offers, and what would help\n"
 	"\n"
 	"Options\n"
@@ -68,7 +76,7 @@ static int run_machine(struct machine *m, struct exec *exec, int room_fd)
 	int status;
 
 	misc_init(m);
-	m->console = console_create();
+	m->console = console_create(m->control);
 	m->com1 = uart_create(m, COM1_PORT, COM1_PIN, console_put, m->console,
 			      room_fd);
 	m->com2 = uart_create(m, COM2_PORT, COM2_PIN, exec_put, exec, -1);
@@ -79,10 +87,12 @@ static int run_machine(struct machine *m, struct exec *exec, int room_fd)
 		hvc_set_output(m->hvc, console_put, m->console);
 	devices_start(m->devices);
 	gdb_start(m->gdb);
+	control_start(m->control, m);
 	machine_start(m);
 	term_loop(m, room_fd);
 	machine_finish(m);
 	gdb_finish(m->gdb);
+	control_finish(m->control);
 	term_restore();
 	if (m->last_words)
 		fputs(m->last_words, stderr);
@@ -96,6 +106,7 @@ static int run_machine(struct machine *m, struct exec *exec, int room_fd)
 
 static int cmd_run(int argc, char **argv)
 {
+	struct control *control;
 	struct config cfg;
 	struct devices *devices;
 	struct image kernel;
@@ -110,8 +121,10 @@ static int cmd_run(int argc, char **argv)
 	boot_check(&cfg, &kernel);
 	/* Before any thread starts: the devices' inherit this. */
 	term_block_signals();
+	control = control_create(&cfg);
 	devices = devices_create(&cfg, room_fd);
 	m = machine_create(&cfg);
+	m->control = control;
 	devices_attach(m, devices);
 	exec = exec_create(m);
 	boot_load(m, &kernel);
@@ -122,14 +135,24 @@ static int cmd_run(int argc, char **argv)
 	return status;
 }
 
+static const struct {
+	const char *name;
+	int (*fn)(int argc, char **argv);
+} commands[] = {
+	{ "run", cmd_run }, { "ps", cmd_ps }, { "stop", cmd_stop },
+	{ "kill", cmd_kill }, { "console", cmd_console },
+	{ "stats", cmd_stats }, { "top", cmd_top }, { "doctor", cmd_doctor },
+};
+
 int main(int argc, char **argv)
 {
+	size_t i;
+
 	if (argc < 2)
 		usage_error("", "no command given");
-	if (!strcmp(argv[1], "run"))
-		return cmd_run(argc - 1, argv + 1);
-	if (!strcmp(argv[1], "doctor"))
-		return cmd_doctor(argc - 1, argv + 1);
+	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].fn(argc - 1, argv + 1);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
 	    !strcmp(argv[1], "help")) {
 		fputs(help, stdout);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "machine.h"
+#include "names.h"
 #include "options.h"
 
 #define MIN_MEM		(1 * MIB)
@@ -57,6 +58,7 @@ static const char help[] =
 	"The session\n"
 	"  -e, --exec CMD        have the guest's init run CMD: print its output, exit\n"
 	"                        with its status (an initrd that knows how: posada(1))\n"
+	"      --name NAME       for posada ps, stop, console and the rest   [vm and the PID]\n"
 	"      --gdb ADDR        serve gdb at [HOST]:PORT, PORT or unix:PATH; the guest\n"
 	"                        waits for gdb's continue, but not with ,nowait behind ADDR\n"
 	"      --stats[=json]    print exit counters at the end, on stderr\n"
@@ -79,7 +81,7 @@ enum {
 	OPT_MODULE = 256, OPT_BOOT, OPT_BACKEND, OPT_CPU, OPT_DEVICE, OPT_STATS,
 	OPT_DISK, OPT_RNG, OPT_VIRTIO, OPT_NET, OPT_SHARE, OPT_CONSOLE,
 	OPT_VSOCK, OPT_BALLOON, OPT_PROFILE,
-	OPT_GDB,
+	OPT_GDB, OPT_NAME,
 };
 
 static const struct option options[] = {
@@ -95,6 +97,7 @@ static const struct option options[] = {
 	{ "device",  required_argument, NULL, OPT_DEVICE },
 	{ "exec",    required_argument, NULL, 'e' },
 	{ "gdb",     required_argument, NULL, OPT_GDB },
+	{ "name",    required_argument, NULL, OPT_NAME },
 	{ "stats",   optional_argument, NULL, OPT_STATS },
 	{ "disk",    required_argument, NULL, OPT_DISK },
 	{ "net",     required_argument, NULL, OPT_NET },
@@ -287,6 +290,12 @@ static void take_option(struct config *cfg, int c, char *arg)
 		break;
 	case OPT_DEVICE:
 		cfg->device = arg;
+		break;
+	case OPT_NAME:
+		if (!name_is_valid(arg))
+			usage_error("run", "--name '%s': letters, digits, dots, dashes and underscores, at most %d",
+				    arg, NAME_MAX_BYTES);
+		cfg->name = arg;
 		break;
 	case OPT_GDB:
 		cfg->gdb = arg;

@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "machine.h"
 #include "term.h"
 #include "uart.h"
@@ -76,6 +78,29 @@ void term_raw(void)
 		raw = 0;
 }
 
+/* TERM goes to a kernel's command line: nothing but a plain word does. */
+static const char *term_name(void)
+{
+	const char *name = getenv("TERM");
+
+	if (!name || !*name || strlen(name) > 32 ||
+	    name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._")])
+		return "linux";
+	return name;
+}
+
+char *term_words(const char *given)
+{
+	struct winsize size;
+
+	if (!isatty(STDIN_FILENO) || strstr(given, "posada.term=") ||
+	    ioctl(STDIN_FILENO, TIOCGWINSZ, &size) || !size.ws_row ||
+	    !size.ws_col)
+		return xasprintf("%s", "");
+	return xasprintf(" posada.term=%s posada.rows=%u posada.cols=%u",
+			 term_name(), size.ws_row, size.ws_col);
+}
+
 /* ---- the loop ---- */
 
 struct input {
@@ -127,8 +152,7 @@ static size_t guest_room(struct machine *m)
 	return m->hvc ? hvc_room(m->hvc) : uart_room(m->com1);
 }
 
-static size_t guest_receive(struct machine *m, const uint8_t *data,
-			    size_t bytes)
+size_t term_receive(struct machine *m, const uint8_t *data, size_t bytes)
 {
 	return m->hvc ? hvc_receive(m->hvc, data, bytes) :
 			uart_receive(m->com1, data, bytes);
@@ -147,7 +171,7 @@ static void take_input(struct input *in)
 	n = read(STDIN_FILENO, data, room);
 	if (n > 0) {
 		n = raw ? (ssize_t)filter(in, data, (size_t)n) : n;
-		guest_receive(in->m, data, (size_t)n);
+		term_receive(in->m, data, (size_t)n);
 	} else if (!n || (errno != EAGAIN && errno != EINTR)) {
 		in->eof = true;
 	}
@@ -171,7 +195,7 @@ static void take_keys(struct input *in)
 		else if (!got || (errno != EAGAIN && errno != EINTR))
 			in->eof = true;
 	}
-	n = guest_receive(in->m, held, count);
+	n = term_receive(in->m, held, count);
 	count -= n;
 	memmove(held, held + n, count);
 }
@@ -230,8 +254,10 @@ void term_loop(struct machine *m, int room_fd)
 			continue;
 		if (fds[SIGNAL].revents)
 			take_signal(m, fds[SIGNAL].fd);
-		if (fds[ROOM].revents)
+		if (fds[ROOM].revents) {
 			eventfd_read(room_fd, &ignored);
+			control_room(m->control);
+		}
 		if (raw)
 			take_keys(&in);
 		else if (fds[STDIN].revents)

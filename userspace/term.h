@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct console;
+struct control;
 struct machine;
 
 /* Put the terminal, if stdin is one in the foreground, into raw mode; it is
@@ -17,12 +18,22 @@ void term_raw(void);
 void term_restore(void);
 bool term_is_raw(void);
 
+/* What tells the guest's init what terminal this is, for a kernel command line
+ * that begins with @given; to be freed. "" where stdin is no terminal, or
+ * @given says it already.
+ */
+char *term_words(const char *given);
+
+/* Give the guest's console input; -> how much of it had room. */
+size_t term_receive(struct machine *m, const uint8_t *data, size_t bytes);
+
 /* Serve signals and input until the machine stops. */
 void term_loop(struct machine *m, int room_fd);
 /* Block the signals that term_loop() takes; before any thread starts. */
 void term_block_signals(void);
 
-struct console *console_create(void);
+/* @control (NULL: none) gets the output as well. */
+struct console *console_create(struct control *control);
 /* Queue a byte of output. Waits while the queue is full, unless the console
  * has been told to stop waiting.
  */
