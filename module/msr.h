@@ -42,7 +42,7 @@ struct msr_row {
 		     u32 index, u64 value, enum posada_msr_by by);
 };
 
-#define MSR_ROWS	58
+#define MSR_ROWS	59
 
 /* Sorted by number. */
 extern const struct msr_row posada_msr_rows[MSR_ROWS];
