@@ -79,7 +79,7 @@ static const struct posada_cpuid_entry portable[] = {
 
 int posada_cpuid_portable(struct posada_cpuid_entry *e, unsigned int *n)
 {
-	const unsigned int count = sizeof(portable) / sizeof(portable[0]);
+	const unsigned int count = sizeof(portable) / sizeof(*portable);
 	unsigned int i, kept = 0;
 
 	for (i = 0; i < *n; i++)

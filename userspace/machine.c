@@ -12,6 +12,7 @@
 #include "machine.h"
 #include "term.h"
 #include "uart.h"
+#include "../uapi/posada_cpuid.h"
 
 
 
@@ -63,6 +64,18 @@ static void create_vm(struct machine *m)
 	close(fd);
 }
 
+/* Calls that take a VMM that serves them, as this one does not: not offered. */
+#define UNSERVED	(POSADA_CPUID_F_CONSOLE | POSADA_CPUID_F_FREE_PAGES)
+
+static void hide_unserved(struct posada_cpuid_entry *e, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		if (e[i].leaf == POSADA_CPUID_FEATURES)
+			e[i].eax &= ~UNSERVED;
+}
+
 /* Give the VM the CPU of --cpu, which its vCPUs have when they first run. */
 static void choose_cpu(struct machine *m)
 {
@@ -73,8 +86,6 @@ static void choose_cpu(struct machine *m)
 	void *policy;
 	int ret;
 
-	if (!m->cfg->portable_cpu)
-		return;
 	ret = posada_vm_load(m->vm, 1ULL << POSADA_REC_CPUID, &s);
 	policy = ret ? NULL : posada_stream_find(&s, POSADA_REC_CPUID, &bytes);
 	if (!policy || bytes > sizeof(e))
@@ -82,7 +93,8 @@ static void choose_cpu(struct machine *m)
 	memcpy(e, policy, bytes);
 	posada_stream_free(&s);
 	n = bytes / sizeof(e[0]);
-	ret = posada_cpuid_portable(e, &n);
+	hide_unserved(e, n);
+	ret = m->cfg->portable_cpu ? posada_cpuid_portable(e, &n) : 0;
 	if (!ret && !posada_stream_add(&s, POSADA_REC_CPUID, e, n * sizeof(e[0])))
 		ret = -ENOMEM;
 	if (!ret)
