@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "libposada.h"
+#include "internal.h"
 
 /* What <cpuid.h> has no names for. */
 enum {
@@ -79,7 +79,7 @@ static const struct posada_cpuid_entry portable[] = {
 
 int posada_cpuid_portable(struct posada_cpuid_entry *e, unsigned int *n)
 {
-	const unsigned int count = sizeof(portable) / sizeof(*portable);
+	const unsigned int count = ARRAY_SIZE(portable);
 	unsigned int i, kept = 0;
 
 	for (i = 0; i < *n; i++)
