@@ -87,6 +87,12 @@ static int posada_check_cs_tr(const struct posada_sregs *s)
 	       0 : -EINVAL;
 }
 
+/* Only FS, GS and system segments have a base of 64 bits. */
+static bool posada_seg_base_valid(struct posada_vcpu *vcpu, int seg, u64 base)
+{
+	return seg < POSADA_FS ? !(base >> 32) : posada_canonical(vcpu, base);
+}
+
 static int posada_check_segs(struct posada_vcpu *vcpu,
 			     const struct posada_sregs *s)
 {
@@ -94,7 +100,7 @@ static int posada_check_segs(struct posada_vcpu *vcpu,
 
 	for (i = 0; i < POSADA_NR_SEGS; i++)
 		if (s->seg[i].attr & ~POSADA_SEG_VALID ||
-		    !posada_canonical(vcpu, s->seg[i].base))
+		    !posada_seg_base_valid(vcpu, i, s->seg[i].base))
 			return -EINVAL;
 	if (s->gdt.limit > 0xffff || s->idt.limit > 0xffff ||
 	    s->gdt.pad || s->idt.pad ||
@@ -114,7 +120,7 @@ int posada_check_paging(struct posada_vcpu *vcpu, const struct posada_sregs *s)
 	    (long_mode && !(s->cr4 & X86_CR4_PAE)) ||
 	    long_mode != !!(s->efer & EFER_LMA) ||
 	    (s->cr4 & X86_CR4_PCIDE && !long_mode) ||
-	    (long_mode && s->cr3 >> posada_cpuid_phys_bits(vcpu->vm)) ||
+	    s->cr3 >> posada_cpuid_phys_bits(vcpu->vm) ||
 	    s->cr8 > 15)
 		return -EINVAL;
 	if (s->cr4 & ~posada_cpuid_cr4_mask(vcpu->vm) ||
@@ -186,16 +192,19 @@ static void posada_normal_seg(struct posada_sregs *s, int i)
 {
 	struct posada_segment *seg = &s->seg[i];
 
-	if (i <= POSADA_GS) {
-		seg->attr |= POSADA_SEG_S | POSADA_TYPE_ACCESSED;
-		if (i != POSADA_CS && seg->attr & POSADA_TYPE_CODE)
-			seg->attr |= POSADA_TYPE_READABLE;
-	}
 	if (i == POSADA_SS)
 		seg->attr = (seg->attr & ~POSADA_SEG_DPL) |
 			    s->cpl << POSADA_SEG_DPL_SHIFT;
 	if (i == POSADA_CS && !(s->cr0 & X86_CR0_PE))
 		seg->attr = (seg->attr & ~POSADA_SEG_UNUSABLE) | POSADA_SEG_P;
+	/* A null segment stays as it is: nothing looks at it. */
+	if (seg->attr & POSADA_SEG_UNUSABLE)
+		return;
+	if (i <= POSADA_GS) {
+		seg->attr |= POSADA_SEG_S | POSADA_TYPE_ACCESSED;
+		if (i != POSADA_CS && seg->attr & POSADA_TYPE_CODE)
+			seg->attr |= POSADA_TYPE_READABLE;
+	}
 	/* G and the limit must agree. */
 	if (seg->limit > POSADA_BYTE_LIMIT) {
 		seg->attr |= POSADA_SEG_G;

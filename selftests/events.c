@@ -155,6 +155,62 @@ TEST(refused_entry)
 
 /* ---- the guest's own faults, unaided ---- */
 
+#define CR0_NW	BIT(29)		/* not without CD */
+
+static void guest_reserved_cr(u64 nr)
+{
+	u64 cr3 = g_read_cr3();
+
+	g_sync(0);
+	if (nr == 0)
+		G_EXPECT_EQ(G_TRY("mov %[v], %%cr0", [v] "r"(g_read_cr0() | CR0_NW)), GP);
+	else if (nr == 3)
+		G_EXPECT_EQ(G_TRY("mov %[v], %%cr3", [v] "r"(cr3 | BIT(52))), GP);
+	else
+		G_EXPECT_EQ(G_TRY("mov %[v], %%cr4", [v] "r"(g_read_cr4() | BIT(31))), GP);
+	G_EXPECT_EQ(g_read_cr3(), cr3);
+	g_done(0);
+}
+
+/*
+ * What a CPU refuses of a guest by #GP, QEMU refuses by the exit of a bad
+ * entry: of CR3 and CR4 at once, of CR0 at the next entry. That one leaves the
+ * host's registers in the VMCB, and they must not go further.
+ */
+static void expect_killed_by_qemu(struct vcpu *v, u64 nr)
+{
+	const u8 *at;
+
+	vcpu_expect(v, POSADA_EXIT_KILLED);
+	EXPECT_EQ(v->run->killed.reason, POSADA_KILL_BAD_STATE);
+	if (nr == 0) {
+		EXPECT_EQ(vcpu_regs(v)->rip, 0);
+		EXPECT_EQ(vcpu_regs(v)->gpr[POSADA_RSP], 0);
+		EXPECT_EQ(vcpu_sregs(v)->cr3, 0);
+		EXPECT_EQ(vcpu_sregs(v)->gdt.base, 0);
+		return;
+	}
+	at = gpa_ptr(v->vm, vcpu_regs(v)->rip);
+	EXPECT_EQ(at[0] << 8 | at[1], 0x0f22);
+}
+
+TEST(reserved_control_bits)
+{
+	static const u64 nrs[] = { 0, 3, 4 };
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(nrs); i++) {
+		struct vcpu *v = vm_new(1)->vcpu[0];
+
+		vcpu_start(v, guest_reserved_cr, nrs[i]);
+		EXPECT_SYNC(v, 0);
+		if (host_is_tcg() && test_backend == POSADA_BACKEND_SVM)
+			expect_killed_by_qemu(v, nrs[i]);
+		else
+			EXPECT_EQ(vcpu_done(v), 0);
+	}
+}
+
 static void guest_faults(void)
 {
 	G_EXPECT_EQ(G_TRY("ud2", "a"(0)), UD);

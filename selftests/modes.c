@@ -458,8 +458,6 @@ TEST(virtual_8086)
 	u32 at = G_LOW_CODE + (v86_monitor - v86);
 	u32 *tss = gpa_ptr(vm, G_TSS);
 
-	if (host_is_tcg())
-		SKIP("QEMU aborts when a 32-bit guest takes an interrupt at CPL 3");
 	BLOB_AT(vm, G_LOW_CODE, v86);
 	idt[GP] = (at & 0xffff) | G_CODE32 << 16 | 0x8e0000000000;
 	tss[1] = 0x6000;	/* ESP0, SS0 */

@@ -326,6 +326,20 @@ TEST(bad_control_registers)
 	EXPECT_SYNC(v, 1);
 }
 
+/* CR3 has the same bits in every mode: some CPUs check it in each. */
+TEST(bad_cr3_without_long_mode)
+{
+	struct vcpu *v = vm_new(1)->vcpu[0];
+	struct posada_sregs *s = &v->run->sregs;
+
+	vcpu_start_prot32(v, 0);
+	s->cr0 |= 1ULL << 31;
+	s->cr4 |= 0x20;
+	good = *v->run;
+	REFUSED(SREGS, sregs.cr3, 1ULL << 52);
+	REFUSED(SREGS, sregs.cr3, 1ULL << 63);
+}
+
 TEST(bad_addresses)
 {
 	struct vcpu *v = start_good();
@@ -334,6 +348,8 @@ TEST(bad_addresses)
 	REFUSED(REGS, regs.rip, 0x0000800000000000);
 	REFUSED(SREGS, sregs.seg[POSADA_FS].base, 1ULL << 63);
 	REFUSED(SREGS, sregs.seg[POSADA_GS].base, 0x0000800000000000);
+	REFUSED(SREGS, sregs.seg[POSADA_CS].base, 1ULL << 32);
+	REFUSED(SREGS, sregs.seg[POSADA_DS].base, ~0xffffULL);
 	REFUSED(SREGS, sregs.seg[POSADA_TR].base, 1ULL << 62);
 	REFUSED(SREGS, sregs.seg[POSADA_LDTR].base, 1ULL << 62);
 	REFUSED(SREGS, sregs.gdt.base, 1ULL << 63);

@@ -304,6 +304,30 @@ TEST(task_register)
 	EXPECT_SYNC(v, 2);
 }
 
+static void guest_null_segments(void)
+{
+	asm volatile("mov %w0, %%ds; mov %w0, %%es; mov %w0, %%fs" : : "r"(0) : "memory");
+	g_sync(1);
+	g_sync(2);
+}
+
+/* A null segment is one still when it was read and written. */
+TEST(null_segments)
+{
+	struct vm *vm = vm_new(1);
+	struct vcpu *v = vm->vcpu[0];
+	struct posada_sregs before, after;
+
+	vcpu_start(v, guest_null_segments, 0);
+	EXPECT_SYNC(v, 1);
+	before = *vcpu_sregs(v);
+	EXPECT_TRUE(before.seg[POSADA_DS].attr & POSADA_SEG_UNUSABLE);
+	ASSERT_EQ(rec_set(v->fd, POSADA_VCPU_STATE, POSADA_REC_SREGS, &before, sizeof(before)), 0);
+	ASSERT_EQ(rec_get(v->fd, POSADA_VCPU_STATE, POSADA_REC_SREGS, &after, sizeof(after), NULL), 0);
+	EXPECT_EQ(memcmp(&before, &after, sizeof(before)), 0);
+	EXPECT_SYNC(v, 2);
+}
+
 static void guest_sleeps(void)
 {
 	g_apic_on();

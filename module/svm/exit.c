@@ -219,11 +219,27 @@ static void svm_decode_exception(struct posada_vcpu *vcpu, u32 vector)
 	x->fault.error = vmcb->control.exit_info_1;
 }
 
-static void svm_decode_unknown(struct posada_exit *x,
-			       const struct vmcb_control_area *c)
+/* An entry refused saves no registers, but in QEMU: the host's, if too early. */
+static void svm_forget_host(struct posada_vcpu *vcpu)
 {
-	bool refused = (s32)c->exit_code == SVM_EXIT_ERR;
+	struct vmcb_save_area *s = &to_svm(vcpu)->vmcb->save;
 
+	if (s->cr3 != __read_cr3())
+		return;
+	memset(s, 0, sizeof(*s));
+	memset(&vcpu->regs, 0, sizeof(vcpu->regs));
+	vcpu->cpl = 0;
+	vcpu->long64 = false;
+}
+
+static void svm_decode_unknown(struct posada_vcpu *vcpu)
+{
+	const struct vmcb_control_area *c = &to_svm(vcpu)->vmcb->control;
+	bool refused = (s32)c->exit_code == SVM_EXIT_ERR;
+	struct posada_exit *x = &vcpu->exit;
+
+	if (refused)
+		svm_forget_host(vcpu);
 	x->kind = refused ? POSADA_X_BAD_STATE : POSADA_X_UNKNOWN;
 	x->fail.code = c->exit_code | (u64)c->exit_code_hi << 32;
 	/* What was to be injected is the likeliest reason of a refusal. */
@@ -258,7 +274,7 @@ static void svm_decode_special(struct posada_vcpu *vcpu, u32 code)
 		svm_decode_exception(vcpu, code - SVM_EXIT_EXCP_BASE);
 		break;
 	default:
-		svm_decode_unknown(x, &svm->vmcb->control);
+		svm_decode_unknown(vcpu);
 	}
 }
 

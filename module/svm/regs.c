@@ -25,6 +25,16 @@ static struct vmcb_seg *svm_seg(struct vmcb *vmcb, int seg)
 #define SVM_SEG_ATTR	0x0fff
 #define SVM_TSS_BUSY	0x2	/* in the type of a TSS */
 
+/*
+ * QEMU's TR is not busy, ever: with one that is, it aborts when a 32-bit guest
+ * goes from CPL 3 to 0. Real CPUs that emulate no CPU have NRIP save.
+ */
+static bool svm_tss_never_busy(void)
+{
+	return boot_cpu_has(X86_FEATURE_HYPERVISOR) &&
+	       !boot_cpu_has(X86_FEATURE_NRIPS);
+}
+
 /* Limit, selector and attributes are one word, its halves the other way round. */
 #define SVM_SEG_WORD	(POSADA_SEG_MASK(SVM_SEG_ATTR) | GENMASK_ULL(47, 0))
 #define POSADA_SEG_MASK(attr) ((u64)(attr) << 48)
@@ -89,6 +99,8 @@ void svm_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
 		if (s->seg[i].attr & POSADA_SEG_UNUSABLE)
 			seg->attrib &= ~POSADA_SEG_P;
 	}
+	if (svm_tss_never_busy())
+		v->tr.attrib &= ~SVM_TSS_BUSY;
 	v->cpl = s->cpl;
 	v->gdtr.base = s->gdt.base;
 	v->gdtr.limit = s->gdt.limit;

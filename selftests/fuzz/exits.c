@@ -77,6 +77,31 @@ static bool could_be_written(struct vcpu *v)
 	return !px(v->fd, POSADA_VCPU_STATE, &a);
 }
 
+/*
+ * QEMU's answer to reserved bits that a guest moves into CR3 or CR4 is not #GP
+ * but the exit of a refused entry: RIP is at that MOV.
+ */
+static bool is_qemu_for_gp(struct vcpu *v)
+{
+	struct posada_translate t = { .size = sizeof(t) };
+	struct posada_sregs s;
+	struct posada_regs regs;
+	const u8 *at, *end;
+
+	if (!host_is_tcg() ||
+	    rec_get(v->fd, POSADA_VCPU_STATE, POSADA_REC_REGS, &regs, sizeof(regs), NULL) ||
+	    rec_get(v->fd, POSADA_VCPU_STATE, POSADA_REC_SREGS, &s, sizeof(s), NULL))
+		return false;
+	t.gva = regs.rip + (s.efer & BIT(10) ? 0 : s.seg[POSADA_CS].base);
+	if (px(v->fd, POSADA_TRANSLATE, &t) || t.gpa > FUZZ_MEM_BYTES - 15)
+		return false;
+	at = v->vm->mem + t.gpa;
+	for (end = at + 12; at < end; at++)
+		if (at[0] == 0x0f)
+			return at[1] == 0x22 && ((at[2] >> 3 & 7) == 3 || (at[2] >> 3 & 7) == 4);
+	return false;
+}
+
 /* A VM may be killed for what its guest does, never for what we do not know. */
 static void check_killed(struct vcpu *v)
 {
@@ -87,7 +112,7 @@ static void check_killed(struct vcpu *v)
 	case POSADA_KILL_DELIVERY:
 		return;
 	case POSADA_KILL_BAD_STATE:
-		if (could_be_written(v))
+		if (could_be_written(v) && !is_qemu_for_gp(v))
 			break;
 		return;
 	}
