@@ -39,7 +39,7 @@ _posada() {
 	run)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-	stop | kill | console | stats)
+	stop | kill | console | generation | stats)
 		mapfile -t COMPREPLY < <(compgen -W "$(_posada_names "$tool")" -- "$cur") ;;
 	esac
 }

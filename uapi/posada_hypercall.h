@@ -60,8 +60,9 @@
 /* SHUTDOWN (0 off, 1 reboot): tells the VMM; returns if it goes on. EINVAL. */
 #define POSADA_HC_SHUTDOWN	(POSADA_HC_BASE + 8)
 /*
- * CONSOLE_WRITE (gpa, bytes, at most 4096): print them, now. -> how many were.
- * E2BIG, EFAULT. ENOSYS: the VMM has no console.
+ * CONSOLE_WRITE (gpa, bytes, at most 4096): print what is in the ring, then
+ * these, now. -> how many were; with 0 bytes the ring is all. E2BIG, EFAULT.
+ * ENOSYS: the VMM has no console.
  */
 #define POSADA_HC_CONSOLE_WRITE	(POSADA_HC_BASE + 9)
 /*
@@ -79,9 +80,10 @@
 /*
  * FREE_PAGES (gpa of struct posada_range[], how many, at most 256): what is in
  * them is of no use any more; whoever reads it finds zeroes or what was there.
- * -> how many were taken. E2BIG; EINVAL: gpa not a multiple of 8, or (the
- * first) a range not of whole pages; EFAULT: the list or the first range is
- * not memory. ENOSYS: the VMM does not care.
+ * -> how many were taken, up to the first that is wrong. E2BIG; EINVAL: gpa not
+ * a multiple of 8, or (the first) a range not of whole pages, at least one;
+ * EFAULT: the list or the first range is not memory in one slot. ENOSYS: the
+ * VMM does not care.
  */
 #define POSADA_HC_FREE_PAGES	(POSADA_HC_BASE + 12)
 /*
@@ -113,11 +115,11 @@ struct posada_batch_call {
 
 /*
  * Shared with the VMM: the first page, and the output's bytes behind it, a
- * power of two of them. Counters run freely; a byte is at its count modulo the
- * size. Who fills a direction writes its tail, behind the bytes; who empties
+ * power of two of them. Zero at first. Counters run freely; a byte is at its
+ * count modulo the size. Who fills a direction writes its tail, behind the bytes; who empties
  * it its head. After moving out_tail, and a full barrier, the guest looks at
- * @bell: if it is not 0, it makes the call DOORBELL (POSADA_BELL_CONSOLE, 0).
- * Input makes no noise: look for it.
+ * @bell: if it is not 0, it exchanges it with 0, and if it still was not, makes
+ * the call DOORBELL (POSADA_BELL_CONSOLE, 0). Input makes no noise: look for it.
  */
 #define POSADA_BELL_CONSOLE	1U
 #define POSADA_CONSOLE_IN	2048U
@@ -128,7 +130,7 @@ struct posada_console_ring {
 	unsigned int pad[14];
 	unsigned int out_head;	/* VMM's */
 	unsigned int in_tail;	/* VMM's */
-	unsigned int bell;	/* VMM's */
+	unsigned int bell;	/* the VMM sets it, both clear it */
 	unsigned int more[493];
 	unsigned char in[POSADA_CONSOLE_IN];
 	/* unsigned char out[bytes - 4096]; */

@@ -37,6 +37,14 @@ static const char kill_help[] =
 	"\n"
 	"End a VM at once, as if its power failed; `posada run` there exits with 137.\n";
 
+static const char generation_help[] =
+	"usage: posada generation NAME\n"
+	"\n"
+	"Tell the guest that it is not the one that it was: its disk was put back or\n"
+	"copied, say. It gets fresh entropy, and an id that nobody had before.\n"
+	"\n"
+	"Exit status: 0 when it has been told, 1 when it does not listen.\n";
+
 static const char stats_help[] =
 	"usage: posada stats [--json] NAME\n"
 	"\n"
@@ -219,6 +227,26 @@ int cmd_kill(int argc, char **argv)
 		die("the VM '%s' does not end: kill -9 its process (`posada ps` has the PID)",
 		    a.name);
 	close(fd);
+	return 0;
+}
+
+int cmd_generation(int argc, char **argv)
+{
+	unsigned long long told;
+	struct client_args a;
+	struct fields f;
+	int fd;
+
+	client_parse(&a, argc, argv, generation_help, true);
+	fd = client_connect(a.name);
+	if (!client_fields(fd, "generation", &f))
+		die("the VM '%s' did not take the order", a.name);
+	told = client_number(&f, "told");
+	client_free(&f);
+	close(fd);
+	if (!told)
+		die("the guest of '%s' does not listen: it has no driver for POSADA_MSR_GENERATION",
+		    a.name);
 	return 0;
 }
 

@@ -186,6 +186,16 @@ static void kill_vm(struct control *c, struct client *cl)
 	machine_stop(c->m, KILLED_STATUS, NULL);
 }
 
+static void generation(struct control *c, struct client *cl)
+{
+	char text[32];
+	int told = posada_generation(c->m->vm, NULL, 0);
+
+	snprintf(text, sizeof(text), "ok\nn told %d\n", told < 0 ? 0 : told);
+	send_text(cl, text, strlen(text));
+	drop(c, cl);
+}
+
 static void info(struct control *c, struct client *cl)
 {
 	reply_fields(c, cl, put_info);
@@ -204,6 +214,7 @@ static const struct {
 } commands[] = {
 	{ "info", info }, { "stats", stats }, { "stop", stop },
 	{ "kill", kill_vm }, { "console", attach },
+	{ "generation", generation },
 };
 
 static void take_command(struct control *c, struct client *cl)

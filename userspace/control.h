@@ -7,6 +7,7 @@
  *	stop		"ok" when the power button has been pressed; the end of
  *			the connection when the VM has ended
  *	kill		the same, at once
+ *	generation	"ok", then "n told N"
  *	console		"ok", then the serial line, both ways
  *
  * or "error TEXT".

@@ -240,10 +240,9 @@ void option_virtio(struct device_config *c, char *text)
 
 void option_console(struct device_config *c, const char *text)
 {
-	if (!strcmp(text, "virtio"))
-		c->hvc = true;
-	else if (!strcmp(text, "serial"))
-		c->hvc = false;
-	else
-		usage_error("run", "--console '%s': serial or virtio", text);
+	c->hvc = !strcmp(text, "virtio");
+	c->ring = !strcmp(text, "ring");
+	if (!c->hvc && !c->ring && strcmp(text, "serial"))
+		usage_error("run", "--console '%s': serial, virtio or ring",
+			    text);
 }

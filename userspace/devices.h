@@ -62,7 +62,8 @@ struct device_config {
 	enum virtio_kind transport;
 	bool no_packed;
 	bool rng;
-	bool hvc;
+	bool hvc;			/* the terminal is a virtio console */
+	bool ring;			/* or the console of hypercalls */
 	bool balloon;
 	uint64_t balloon_target;	/* bytes; 0: all of the memory */
 	uint32_t vsock_cid;		/* 0: none */

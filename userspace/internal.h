@@ -3,7 +3,7 @@
  * What the files of libposada share. Not installed.
  *
  * Layers, each calling only those above it: lib.c (ioctls), memory.c (slots),
- * state.c (records), walk.c (page tables), access.c (one memory operand),
+ * ring.c (what guests share with VMMs), state.c (records), walk.c (page tables), access.c (one memory operand),
  * decode.c (Zydis), alu.c (flags), and the
  * instruction handlers: insn.c, vector.c, string.c; complete.c is the way in.
  */
@@ -55,6 +55,7 @@ struct memory_slot {
 	uint8_t *hva;
 	uint32_t flags;
 	bool ours;		/* munmap when removed */
+	bool memfd;		/* ours, and shared with a memfd */
 };
 
 struct posada_vm {
@@ -77,6 +78,10 @@ struct posada_vcpu {
 };
 
 int posada_call(int fd, unsigned int nr, void *arg);
+
+/* memory.c, with the lock held: the slot that holds all of it, or NULL. */
+const struct memory_slot *find_slot(const struct posada_vm *vm, uint64_t gpa,
+				    uint64_t bytes);
 
 /* walk.c: as posada_gva_to_gpa(), and with WALK_SET_AD mark the entries. */
 #define WALK_SET_AD	(1U << 31)

@@ -185,6 +185,42 @@ int posada_vcpu_store(struct posada_vcpu *vcpu, struct posada_stream *s,
  */
 int posada_cpuid_portable(struct posada_cpuid_entry *e, unsigned int *n);
 
+/* ---- what a guest shares with its VMM ---- */
+
+/* The console of POSADA_SYSTEM_CONSOLE_RING, see posada_hypercall.h. Zero:
+ * there is none, and all calls but posada_console_set() do nothing. Not locked:
+ * one thread at a time.
+ */
+struct posada_console {
+	struct posada_console_ring *ring; /* in the guest's memory */
+	uint8_t *out;
+	uint32_t out_bytes;
+	uint32_t out_head;		/* what is in the ring, the guest may */
+	uint32_t in_tail;		/* change: these are the true ones */
+};
+
+/* Take that exit's @gpa and @bytes, replacing @c. The slot must stay while
+ * there is a ring. -> the exit's @ret: 0, -POSADA_EINVAL or -POSADA_EFAULT.
+ */
+int64_t posada_console_set(struct posada_console *c, struct posada_vm *vm,
+			   uint64_t gpa, uint32_t bytes);
+/* Take output. -> bytes, 0: there is none. */
+size_t posada_console_read(struct posada_console *c, void *data, size_t bytes);
+/* Whether the guest is to ring (POSADA_BELL_CONSOLE) when it has output; on at
+ * first. -> true: there is output, and maybe no bell for it.
+ */
+bool posada_console_listen(struct posada_console *c, bool on);
+/* Give input. -> how much of it had room; posada_console_room() has it before. */
+size_t posada_console_write(struct posada_console *c, const void *data,
+			    size_t bytes);
+size_t posada_console_room(const struct posada_console *c);
+
+/* Take POSADA_SYSTEM_FREE_PAGES's @gpa and @bytes: give the memory back to the
+ * host, where posada_memory_add() made it; the caller's own stays as it is.
+ * -> the exit's @ret: how many ranges, or -POSADA_E*.
+ */
+int64_t posada_free_pages(struct posada_vm *vm, uint64_t gpa, uint32_t bytes);
+
 /* ---- guest-virtual memory ---- */
 
 /* Walk the guest's page tables in this process, by the control registers in

@@ -6,15 +6,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "exec.h"
 #include "gdb.h"
 #include "ioapic.h"
 #include "machine.h"
 #include "term.h"
 #include "uart.h"
-#include "../uapi/posada_cpuid.h"
-
-
 
 /* Say why the device cannot be had, and what would help. */
 static void die_open(const char *path, int error)
@@ -64,18 +62,6 @@ static void create_vm(struct machine *m)
 	close(fd);
 }
 
-/* Calls that take a VMM that serves them, as this one does not: not offered. */
-#define UNSERVED	(POSADA_CPUID_F_CONSOLE | POSADA_CPUID_F_FREE_PAGES)
-
-static void hide_unserved(struct posada_cpuid_entry *e, unsigned int n)
-{
-	unsigned int i;
-
-	for (i = 0; i < n; i++)
-		if (e[i].leaf == POSADA_CPUID_FEATURES)
-			e[i].eax &= ~UNSERVED;
-}
-
 /* Give the VM the CPU of --cpu, which its vCPUs have when they first run. */
 static void choose_cpu(struct machine *m)
 {
@@ -86,6 +72,8 @@ static void choose_cpu(struct machine *m)
 	void *policy;
 	int ret;
 
+	if (!m->cfg->portable_cpu)
+		return;
 	ret = posada_vm_load(m->vm, 1ULL << POSADA_REC_CPUID, &s);
 	policy = ret ? NULL : posada_stream_find(&s, POSADA_REC_CPUID, &bytes);
 	if (!policy || bytes > sizeof(e))
@@ -93,8 +81,7 @@ static void choose_cpu(struct machine *m)
 	memcpy(e, policy, bytes);
 	posada_stream_free(&s);
 	n = bytes / sizeof(e[0]);
-	hide_unserved(e, n);
-	ret = m->cfg->portable_cpu ? posada_cpuid_portable(e, &n) : 0;
+	ret = posada_cpuid_portable(e, &n);
 	if (!ret && !posada_stream_add(&s, POSADA_REC_CPUID, e, n * sizeof(e[0])))
 		ret = -ENOMEM;
 	if (!ret)
@@ -216,6 +203,7 @@ void machine_finish(struct machine *m)
 			pthread_join(m->cpu[i].thread, NULL);
 	m->stopped_ns = now_ns();
 	devices_stop(m->devices);
+	calls_stop(m->calls);
 	console_finish(m->console);
 	m->console = NULL;
 }
@@ -227,6 +215,7 @@ void machine_free(struct machine *m)
 	for (i = 0; i < m->nr_cpus; i++)
 		posada_vcpu_close(m->cpu[i].vcpu);
 	posada_vm_close(m->vm);
+	calls_free(m->calls);
 	uart_free(m->com1);
 	uart_free(m->com2);
 	ioapic_free(m->ioapic);

@@ -6,11 +6,13 @@
  *	main thread	signals, the terminal's input; waits for the end
  *	one per vCPU	runs the guest, serves its exits
  *	console		writes what COM1 sends, in bursts
+ *	calls		takes what is in the ring of the guest's console
  *	one per virtio device, and four more for a disk
  *	gdb		speaks with gdb, with --gdb
  *	control		answers `posada ps` and the rest
  *
- * Locks: each device has its own, taken in the order uart -> ioapic; nothing
+ * Locks: each device has its own, taken in the order uart -> ioapic, or
+ * calls -> console; nothing
  * is called with one held but the ioctl that delivers an interrupt. virtio.h
  * has the order of a virtio device's.
  */
@@ -81,6 +83,7 @@ struct config {
 /* Slots of guest memory. */
 enum { SLOT_LOW, SLOT_HIGH, SLOT_ECAM };
 
+struct calls;
 struct console;
 struct control;
 struct gdb;
@@ -99,6 +102,7 @@ struct machine {
 	struct uart *com1;
 	struct uart *com2;
 	struct console *console;
+	struct calls *calls;
 	struct devices *devices;
 	struct virtio_device *hvc;	/* the terminal's, NULL: it is COM1's */
 	bool has_pci;

@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "client.h"
 #include "control.h"
 #include "doctor.h"
@@ -29,6 +30,7 @@ static const char help[] =
 	"  stop      press a machine's power button, wait until it is off\n"
 	"  kill      end a machine at once\n"
 	"  console   a machine's serial line on this terminal\n"
+	"  generation tell a machine's guest that it was restored or copied\n"
 	"  stats     a machine's counters\n"
 	"  top       what the machines do, once a second\n"
 	"  doctor    say what this host offers, and what would help\n"
@@ -85,6 +87,8 @@ static int run_machine(struct machine *m, struct exec *exec, int room_fd)
 	term_raw();
 	if (m->hvc)
 		hvc_set_output(m->hvc, console_put, m->console);
+	m->calls = calls_create(m, room_fd);
+	calls_start(m->calls);
 	devices_start(m->devices);
 	gdb_start(m->gdb);
 	control_start(m->control, m);
@@ -142,6 +146,7 @@ static const struct {
 	{ "run", cmd_run }, { "ps", cmd_ps }, { "stop", cmd_stop },
 	{ "kill", cmd_kill }, { "console", cmd_console },
 	{ "stats", cmd_stats }, { "top", cmd_top }, { "doctor", cmd_doctor },
+	{ "generation", cmd_generation },
 };
 
 int main(int argc, char **argv)

@@ -102,6 +102,7 @@ int posada_memory_add(struct posada_vm *vm, uint32_t slot, uint64_t gpa,
 {
 	struct memory_slot what = {
 		.gpa = gpa, .bytes = bytes, .flags = flags, .ours = true,
+		.memfd = memfd,
 	};
 	int ret, fd = -1;
 
@@ -163,8 +164,8 @@ int posada_dirty_log(struct posada_vm *vm, uint32_t slot, uint64_t first,
 /* ---- access by gpa ---- */
 
 /* The one range check: the slot that holds all of [gpa, gpa + bytes). */
-static const struct memory_slot *find_slot(const struct posada_vm *vm,
-					   uint64_t gpa, uint64_t bytes)
+const struct memory_slot *find_slot(const struct posada_vm *vm, uint64_t gpa,
+				    uint64_t bytes)
 {
 	uint32_t i;
 

@@ -14,6 +14,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "control.h"
 #include "machine.h"
 #include "term.h"
@@ -149,11 +150,15 @@ static size_t filter(struct input *in, uint8_t *data, size_t bytes)
 
 static size_t guest_room(struct machine *m)
 {
+	if (m->cfg->dev.ring)
+		return calls_room(m->calls);
 	return m->hvc ? hvc_room(m->hvc) : uart_room(m->com1);
 }
 
 size_t term_receive(struct machine *m, const uint8_t *data, size_t bytes)
 {
+	if (m->cfg->dev.ring)
+		return calls_receive(m->calls, data, bytes);
 	return m->hvc ? hvc_receive(m->hvc, data, bytes) :
 			uart_receive(m->com1, data, bytes);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calls.h"
 #include "gdb.h"
 #include "ioapic.h"
 #include "machine.h"
@@ -108,30 +109,9 @@ static int on_shutdown(struct vcpu_thread *t, struct posada_run *run)
 	return death(t, "triple fault");
 }
 
-/* The message of a crash is bytes of the guest's: print what can be. */
-static int on_crash(struct vcpu_thread *t, const struct posada_exit_system *x)
-{
-	char text[512] = "";
-	size_t i, n = x->bytes < sizeof(text) ? x->bytes : sizeof(text) - 1;
-
-	if (posada_read(t->m->vm, x->arg, text, n))
-		n = 0;
-	while (n && (text[n - 1] == '\n' || !text[n - 1]))
-		n--;
-	for (i = 0; i < n; i++)
-		if (text[i] < ' ' || text[i] > '~')
-			text[i] = '.';
-	warn_line("the guest reports a crash%s%.*s", n ? ": " : "", (int)n,
-		  text);
-	return 0;
-}
-
 static int on_system(struct vcpu_thread *t, struct posada_run *run)
 {
-	if (run->system.event == POSADA_SYSTEM_CRASH)
-		return on_crash(t, &run->system);
-	machine_stop(t->m, 0, NULL);
-	return 1;
+	return !calls_serve(t->m->calls, &run->system);
 }
 
 /* Every vCPU of a killed VM gets this; the one to blame is named. */
