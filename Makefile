@@ -78,6 +78,15 @@ module-%:
 	$(call mirror,$(BUILD)/module-$*) && \
 	$(MAKE) -s $(JOBS) -C "$$kdir" M=$(BUILD)/module-$* W=1 $(if $(C),C=$(C)) modules
 
+# For the lab's guest kernel, in the same way.
+GUEST_MIRROR := $(BUILD)/guest-linux
+GUEST_KO := $(if $(BUILD_GUEST),$(GUEST_MIRROR)/guest/linux/posada_guest.ko)
+GUEST_KO_SRCS := $(wildcard guest/linux/*.[chS]) guest/linux/Kbuild $(wildcard uapi/*.h)
+$(GUEST_MIRROR)/guest/linux/posada_guest.ko: $(GUEST_KO_SRCS) $(CACHE)/kernels
+	@mkdir -p $(@D) $(GUEST_MIRROR)/uapi && for f in $(GUEST_KO_SRCS); do ln -sf $(TOP)/$$f $(GUEST_MIRROR)/$$f; done && \
+	find $(GUEST_MIRROR) -xtype l -delete
+	@$(MAKE) -s $(JOBS) -C $(BUILD_GUEST) M=$(@D) W=1 modules && strip --strip-debug $@
+
 # --- the rest -------------------------------------------------------------------------------
 
 # part DIR,NAME,TARGET: build a part by its own Makefile.
@@ -86,8 +95,9 @@ part = @if [ -f $(1)/Makefile ]; then $(MAKE) -C $(1) BUILD=$(BUILD)/$(2) $(3); 
 
 userspace:
 	$(call part,userspace,userspace)
-guest:
+guest: $(GUEST_KO)
 	$(if $(wildcard guest/Makefile),$(call part,guest,guest),@:)
+	$(if $(GUEST_KO),,@echo "posada: no headers for the guest's kernel (selftests/lab/setup brings them): leaving posada_guest.ko out")
 selftests: userspace guest
 	$(call part,selftests,selftests)
 unit:
@@ -95,12 +105,16 @@ unit:
 
 GUEST_MODULES := virtio_pci virtio_mmio virtio_blk virtio_net virtio_console virtio_rng \
 	virtio_balloon virtiofs vmw_vsock_virtio_transport
-$(BUILD)/guest.cpio: $(LAB)/guest-initrd $(LAB)/init.guest $(LAB)/lab.py Makefile
-	@$(LAB)/guest-initrd $(GUEST_MODULES:%=--module %) $@
+$(BUILD)/guest.cpio: $(LAB)/guest-initrd $(LAB)/init.guest $(LAB)/lab.py Makefile $(GUEST_KO)
+	@$(LAB)/guest-initrd $(GUEST_KO:%=--file %:/posada_guest.ko) $(GUEST_MODULES:%=--module %) $@
 
-# With stress-ng and the libraries it needs; a big one, so a file of its own.
-$(BUILD)/guest-stress.cpio: $(LAB)/guest-initrd $(LAB)/init.guest $(LAB)/lab.py
-	@$(LAB)/guest-initrd $(if $(wildcard /usr/bin/stress-ng),--file /usr/bin/stress-ng) $@
+# With programs for tests and the libraries they need; a big one, so a file of its own.
+$(BUILD)/guest-stress.cpio: $(LAB)/guest-initrd $(LAB)/init.guest $(LAB)/lab.py $(GUEST_KO) $(BUILD)/guest-ptp
+	@$(LAB)/guest-initrd $(GUEST_KO:%=--file %:/posada_guest.ko) --file $(BUILD)/guest-ptp \
+		$(if $(wildcard /usr/bin/stress-ng),--file /usr/bin/stress-ng) $@
+
+$(BUILD)/guest-ptp: $(LAB)/guest-ptp.c | $(BUILD)
+	@gcc -std=gnu11 -O2 -Wall -Wextra -static -o $@ $<
 
 .PHONY: guest-files
 guest-files: $(BUILD)/guest.cpio $(BUILD)/guest-stress.cpio

@@ -7,10 +7,12 @@
 #include "vm.h"
 
 #define CALL_PAGE	G_SCRATCH
+#define KVM_HC_KICK_CPU		5
 #define KVM_HC_CLOCK_PAIRING	9
 #define KVM_HC_SEND_IPI		10
 #define KVM_HC_SCHED_YIELD	11
 #define DEV_NOWHERE	0x80000000ULL	/* no slot is there */
+#define DEV_READONLY	0x90000000ULL	/* a slot that is not written */
 
 /* Call the page; every register but RAX must come back as it went in. */
 static s64 call(u64 nr, u64 a, u64 b, u64 c, u64 d)
@@ -524,6 +526,8 @@ static void guest_batch(void)
 	G_EXPECT_EQ(call(POSADA_HC_BATCH, G_HEAP + 4, 1, 0, 0), -POSADA_EINVAL);
 	G_EXPECT_EQ(call(POSADA_HC_BATCH, DEV_NOWHERE, 1, 0, 0), -POSADA_EFAULT);
 	G_EXPECT_EQ(call(POSADA_HC_BATCH, ~0ULL - 63, 2, 0, 0), -POSADA_EFAULT);
+	/* A result that cannot be written. */
+	G_EXPECT_EQ(call(POSADA_HC_BATCH, DEV_READONLY, 1, 0, 0), -POSADA_EFAULT);
 	/* Memory ends behind the first: one is made. */
 	G_EXPECT_EQ(call(POSADA_HC_BATCH, G_MEM_BYTES - 64, 2, 0, 0), 1);
 	G_EXPECT_EQ(call(POSADA_HC_BATCH, G_HEAP, POSADA_BATCH_MAX, 0, 0), POSADA_BATCH_MAX);
@@ -531,7 +535,13 @@ static void guest_batch(void)
 
 TEST(batch)
 {
-	vcpu_done(start(1, guest_batch));
+	static struct posada_batch_call readonly[64] __attribute__((aligned(4096)));
+	struct vcpu *v = start(1, guest_batch);
+
+	readonly[0].nr = POSADA_HC_FEATURES;
+	slot_set(v->vm, 1, DEV_READONLY, readonly, sizeof(readonly), POSADA_SLOT_READONLY);
+	vcpu_done(v);
+	EXPECT_EQ(readonly[0].result, 0);
 }
 
 /* ---- generation ---- */
@@ -650,16 +660,22 @@ TEST(generation_after_restore)
 
 /* ---- CPL 3, and 32-bit code ---- */
 
-static u64 cpl3_result[2];
+static u64 cpl3_result[3];
 
-/* At CPL 3: the call, then INT 0x80 to come back. */
+/* At CPL 3: all of Posada's calls while the answer is EPERM, then INT 0x80 to come back. */
 extern const char user_code[];
 asm(".pushsection .text\n"
     "user_code:\n"
-    "	mov $0x506f0000, %eax\n"
+    "	mov $0x506f0000, %ebx\n"
+    "1:	mov %ebx, %eax\n"
     "	mov $0x20000, %ecx\n"
     "	call *%rcx\n"
-    "	int $0x80\n"
+    "	cmp $-1, %rax\n"
+    "	jne 2f\n"
+    "	inc %ebx\n"
+    "	cmp $0x506f000e, %ebx\n"
+    "	jb 1b\n"
+    "2:	int $0x80\n"
     "	ud2\n"
     ".popsection");
 
@@ -667,6 +683,7 @@ static void on_int80(struct g_frame *f)
 {
 	WRITE(cpl3_result[0], f->rax);
 	WRITE(cpl3_result[1], f->cs);
+	WRITE(cpl3_result[2], f->rbx);
 	g_done(0);
 }
 
@@ -687,6 +704,7 @@ TEST(from_cpl3)
 	vcpu_done(v);
 	EXPECT_EQ(G(v->vm, cpl3_result[0]), -POSADA_EPERM);
 	EXPECT_EQ(G(v->vm, cpl3_result[1]), G_UCODE64 | 3);
+	EXPECT_EQ(G(v->vm, cpl3_result[2]), POSADA_HC_BASE + POSADA_HC_COUNT);
 }
 
 /*
@@ -756,8 +774,17 @@ static void guest_kvm_calls(void)
 	g_sti();
 	asm volatile("nop");
 	G_EXPECT_EQ(READ(g_cpu()->count[0x40]), 1);
-	G_EXPECT_EQ(kvm_call(KVM_HC_SCHED_YIELD, 1, 0, 0, 0), 0);
+	/* The set is the destination: no shorthand, no logical mode. Fixed and NMI alone. */
+	G_EXPECT_EQ(kvm_call(KVM_HC_SEND_IPI, 1, 0, 0, BIT(18) | 0x40), -POSADA_EINVAL);
+	G_EXPECT_EQ(kvm_call(KVM_HC_SEND_IPI, 1, 0, 0, BIT(11) | 0x40), -POSADA_EINVAL);
+	G_EXPECT_EQ(kvm_call(KVM_HC_SEND_IPI, 1, 0, 0, ICR_INIT), -POSADA_EINVAL);
+	G_EXPECT_EQ(READ(g_cpu()->count[0x40]), 1);
 	/* KVM gives no error for a vCPU that is not there. */
+	G_EXPECT_EQ(kvm_call(KVM_HC_SCHED_YIELD, 1, 0, 0, 0), 0);
+	G_EXPECT_EQ(kvm_call(KVM_HC_SCHED_YIELD, 77, 0, 0, 0), 0);
+	G_EXPECT_EQ(kvm_call(KVM_HC_KICK_CPU, 0, 1, 0, 0), 0);
+	G_EXPECT_EQ(kvm_call(KVM_HC_KICK_CPU, 0, ~0ULL, 0, 0), 0);
+	G_EXPECT_EQ(kvm_call(KVM_HC_CLOCK_PAIRING, DEV_NOWHERE, 0, 0, 0), -POSADA_EFAULT);
 	rc = kvm_call(KVM_HC_CLOCK_PAIRING, G_HEAP, 0, 0, 0);
 	G_EXPECT_TRUE(rc == 0 || rc == -POSADA_EOPNOTSUPP);
 	rc = kvm_call(KVM_HC_CLOCK_PAIRING, G_HEAP, 7, 0, 0);
