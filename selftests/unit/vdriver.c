@@ -283,3 +283,50 @@ bool vd_needs_reset(const struct vdriver *v)
 {
 	return v->d->status & VIRTIO_CONFIG_S_NEEDS_RESET;
 }
+
+/* ---- a device that gives back what it reads ---- */
+
+struct echo {
+	struct virtio_device d;
+	struct vdriver *v;
+};
+
+static void echo(struct vq_chain *c, void *ctx)
+{
+	struct vdriver *v = ctx;
+	uint8_t data[4096];
+	size_t n;
+
+	if (v->echo_keeps) {
+		*v->echo_keeps = *c;
+		return;
+	}
+	n = chain_read(c, 0, data, sizeof(data));
+	vq_push(c, (uint32_t)chain_write(c, 0, data, n));
+}
+
+static void echo_kick(struct virtio_device *d, struct virtqueue *vq)
+{
+	vq_drain(vq, echo, ((struct echo *)d)->v);
+}
+
+static void echo_destroy(struct virtio_device *d)
+{
+	free(d);
+}
+
+static const struct virtio_ops echo_ops = {
+	.name = "echo", .id = 42, .kick = echo_kick, .destroy = echo_destroy,
+};
+
+void vd_init_echo(struct vdriver *v)
+{
+	struct echo *e = calloc(1, sizeof(*e));
+
+	vd_init(v);
+	e->v = v;
+	virtio_init(&e->d, &echo_ops, "echo", &v->mem, 0, 2);
+	e->d.config_bytes = 8;
+	memcpy(e->d.config, "\1\2\3\4\5\6\7\10", 8);
+	vd_bind(v, &e->d);
+}

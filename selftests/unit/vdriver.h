@@ -40,6 +40,7 @@ struct vdriver {
 	atomic_uint interrupts;
 	atomic_uint config_interrupts;
 	struct vd_queue q[VIRTIO_MAX_QUEUES];
+	struct vq_chain *echo_keeps;	/* of vd_init_echo(): chains go there instead */
 };
 
 struct vd_buffer {
@@ -51,6 +52,8 @@ struct vd_buffer {
 /* The memory comes first, as the device is created with it. */
 void vd_init(struct vdriver *v);
 void vd_bind(struct vdriver *v, struct virtio_device *d);
+/* Both, with a device that writes what it reads, by two queues; its configuration is 1 to 8. */
+void vd_init_echo(struct vdriver *v);
 void vd_free(struct vdriver *v);
 void *vd_at(struct vdriver *v, uint64_t gpa);
 

@@ -27,7 +27,6 @@
 
 static struct vdriver v;
 static struct vq_chain held;
-static bool hold;
 
 /* ---- what the code under test calls ---- */
 
@@ -40,47 +39,9 @@ bool term_is_raw(void)
 	return false;
 }
 
-/* ---- a device that gives back what it reads ---- */
-
-static void echo(struct vq_chain *c, void *ctx)
-{
-	uint8_t data[4096];
-	size_t n;
-
-	(void)ctx;
-	if (hold) {
-		held = *c;
-		return;
-	}
-	n = chain_read(c, 0, data, sizeof(data));
-	vq_push(c, (uint32_t)chain_write(c, 0, data, n));
-}
-
-static void echo_kick(struct virtio_device *d, struct virtqueue *vq)
-{
-	(void)d;
-	vq_drain(vq, echo, NULL);
-}
-
-static void echo_destroy(struct virtio_device *d)
-{
-	free(d);
-}
-
-static const struct virtio_ops echo_ops = {
-	.name = "echo", .id = 42, .kick = echo_kick, .destroy = echo_destroy,
-};
-
 static void set_up(void)
 {
-	struct virtio_device *d = calloc(1, sizeof(*d));
-
-	vd_init(&v);
-	virtio_init(d, &echo_ops, "echo", &v.mem, 0, 2);
-	d->config_bytes = 8;
-	memcpy(d->config, "\1\2\3\4\5\6\7\10", 8);
-	vd_bind(&v, d);
-	hold = false;
+	vd_init_echo(&v);
 }
 
 static void tear_down(void)
@@ -490,7 +451,7 @@ static bool reset_waits_for_requests(void)
 	pthread_t t;
 
 	CHECK(vd_start(&v, 0, 16));
-	hold = true;
+	v.echo_keeps = &held;
 	vd_add(&v.q[0], &v, 0, &buf, 1, false);
 	vd_kick(&v, &v.q[0]);
 	CHECK(v.q[0].vq->inflight == 1);
