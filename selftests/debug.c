@@ -48,6 +48,8 @@ TEST(step)
 	u64 at = (u64)stepped;
 	u32 i;
 
+	if (host_is_bochs_svm())
+		SKIP("Bochs takes the trap of a step that exits into its host");
 	/* There may be a prologue; step up to the label. */
 	set_debug(v, POSADA_DEBUG_STEP, 0, 0);
 	do
@@ -75,6 +77,8 @@ TEST(step_over_exit)
 	struct vcpu *v = start(guest_out);
 	u32 syncs = 0, steps = 0;
 
+	if (host_is_bochs_svm())
+		SKIP("Bochs takes the trap of a step that exits into its host");
 	set_debug(v, POSADA_DEBUG_STEP, 0, 0);
 	while (syncs < 2) {
 		if (vcpu_exit(v) == POSADA_EXIT_DEBUG) {
@@ -168,6 +172,8 @@ static void guest_hw(void)
 
 TEST(hardware)
 {
+	/* Bochs with SVM intercepts a #DB before it has updated DR6. */
+	u64 hit = host_is_bochs_svm() ? 0 : 1;
 	struct vcpu *v;
 
 	if (host_is_tcg())
@@ -176,11 +182,11 @@ TEST(hardware)
 	EXPECT_SYNC(v, 0);
 	set_debug(v, POSADA_DEBUG_HARDWARE, (u64)hw_at, 0x401);
 	expect_debug(v, 1, (u64)hw_at);
-	EXPECT_EQ(v->run->debug.dr6 & 0xf, 1);
+	EXPECT_EQ(v->run->debug.dr6 & 0xf, hit);
 	/* The next one is on data: a trap, after the write. */
 	set_debug(v, POSADA_DEBUG_HARDWARE, (u64)&hw_data, 0xd0401);
 	vcpu_expect(v, POSADA_EXIT_DEBUG);
-	EXPECT_EQ(v->run->debug.dr6 & 0xf, 1);
+	EXPECT_EQ(v->run->debug.dr6 & 0xf, hit);
 	EXPECT_EQ(G(v->vm, hw_data), 1);
 	set_debug(v, 0, 0, 0);
 	EXPECT_SYNC(v, 1);

@@ -74,7 +74,8 @@ TEST(inject_each_exception)
 		EXPECT_SYNC(v, n + 1);
 		EXPECT_EQ(G(vm, seen[n]).vector, vector);
 		EXPECT_EQ(G(vm, seen[n]).error, has_error_code(vector) && vector != DF ? 7 : 0);
-		if (vector == PF)
+		/* VMRUN of Bochs leaves CR2 as it is. */
+		if (vector == PF && !host_is_bochs_svm())
 			EXPECT_EQ(G(vm, seen[n]).cr2, payload);
 		/* Faults point at where the guest stood: behind the OUT. */
 		if (vector != BP && vector != OF)
@@ -307,6 +308,8 @@ TEST(nmi_mask_is_state)
 {
 	struct vcpu *v = start(guest_nmi_mask);
 
+	if (host_is_bochs_svm())
+		SKIP("Bochs's host does not survive the step over this IRET");
 	EXPECT_SYNC(v, 1);
 	vcpu_events_rw(v)->nmi_masked = 1;
 	vcpu_events_rw(v)->nmi_pending = 1;

@@ -279,17 +279,23 @@ TEST(privilege)
 
 /* ---- control registers ---- */
 
-/* QEMU checks few of these writes; what a CPU refuses it just does. */
+enum { STRICT, LAX_PE, LAX };
+
+/*
+ * QEMU checks few of these writes; what a CPU refuses it just does. Bochs with
+ * SVM lets a guest have paging without protection.
+ */
 static void guest_cr(u64 lax)
 {
 	u64 cr0 = g_read_cr0(), cr4 = g_read_cr4(), cr3 = g_read_cr3();
 
 	G_EXPECT_EQ(cr0 & 0x80000001, 0x80000001);
 	G_EXPECT_EQ(cr3, G_PML4);
-	if (!lax) {
+	if (lax == STRICT)
+		G_EXPECT_EQ(G_TRY("mov %[v], %%cr0", [v] "r"(cr0 & ~1ULL)), GP);
+	if (lax != LAX) {
 		G_EXPECT_EQ(G_TRY("mov %[v], %%cr4", [v] "r"(cr4 | BIT(31))), GP);
 		G_EXPECT_EQ(G_TRY("mov %[v], %%cr4", [v] "r"(cr4 | BIT(13))), GP);
-		G_EXPECT_EQ(G_TRY("mov %[v], %%cr0", [v] "r"(cr0 & ~1ULL)), GP);
 		G_EXPECT_EQ(G_TRY("mov %[v], %%cr0", [v] "r"((cr0 | BIT(29)) & ~BIT(30))), GP);
 		G_EXPECT_EQ(G_TRY("mov %[v], %%cr0", [v] "r"(cr0 | BIT(32))), GP);
 		G_EXPECT_EQ(G_TRY("mov %[v], %%cr4", [v] "r"(cr4 & ~BIT(5))), GP);
@@ -319,7 +325,7 @@ TEST(control_registers)
 {
 	struct vm *vm = vm_new(1);
 
-	vcpu_start(vm->vcpu[0], guest_cr, host_is_tcg());
+	vcpu_start(vm->vcpu[0], guest_cr, host_is_tcg() ? LAX : host_is_bochs_svm() ? LAX_PE : STRICT);
 	vcpu_done(vm->vcpu[0]);
 }
 
@@ -394,6 +400,8 @@ TEST(single_step)
 	u64 at = (u64)stepped;
 	u32 i;
 
+	if (host_is_bochs_svm())
+		SKIP("Bochs takes the trap of a step that exits into its host");
 	vcpu_start(v, guest_step, 0);
 	vcpu_expect(v, POSADA_EXIT_PORT);
 	EXPECT_EQ(v->run->port.port, 0x80);
@@ -520,6 +528,8 @@ TEST(guest_watchpoint)
 {
 	struct vm *vm = vm_new(1);
 
+	if (host_is_bochs_svm())
+		SKIP("Bochs intercepts a #DB before it has updated DR6");
 	vcpu_start(vm->vcpu[0], guest_watch, 0);
 	EXPECT_SYNC(vm->vcpu[0], 1);
 	vcpu_done(vm->vcpu[0]);

@@ -216,6 +216,8 @@ static void guest_watcher(u64 at)
 {
 	u64 v;
 
+	/* Bochs's SVM would hold the host's interrupts back as long as this lasts. */
+	g_sti();
 	while (!READ(cmd.what)) {
 		v = READ(*(u64 *)at);
 		if (v != 1 && v != 2)

@@ -207,6 +207,12 @@ static void guest_spin(void)
 		;
 }
 
+static void guest_spin_open(void)
+{
+	g_sti();
+	guest_spin();
+}
+
 static void guest_sleep(void)
 {
 	for (;;)
@@ -232,6 +238,13 @@ static void interrupted(void (*fn)(void))
 
 TEST(signal_while_running)
 {
+	interrupted(guest_spin_open);
+}
+
+TEST(signal_while_running_closed)
+{
+	if (host_is_bochs_svm())
+		SKIP("Bochs holds the host's interrupts while the guest has IF clear");
 	interrupted(guest_spin);
 }
 

@@ -43,6 +43,13 @@ bool host_is_tcg(void)
 	return b == 0x54474354;	/* "TCGT" */
 }
 
+bool host_is_bochs_svm(void)
+{
+	const char *kind = getenv("HOST_KIND");
+
+	return kind && !strcmp(kind, "svm-bochs");
+}
+
 void *map_anon(u64 bytes)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

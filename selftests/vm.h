@@ -40,6 +40,8 @@ int sys_open(void);
 struct posada_info sys_info(int sys);
 /* An emulated host, which leaves out checks that a CPU makes. */
 bool host_is_tcg(void);
+/* The lab's Bochs with SVM; Documentation/testing.rst says where it lies. */
+bool host_is_bochs_svm(void);
 
 /* A VM without memory or vCPUs. */
 struct vm *vm_empty(u32 flags);
