@@ -130,6 +130,8 @@ static void echo(void)
 
 	ring = (typeof(ring)){ 0 };
 	CHECK(call(POSADA_HC_CONSOLE_RING, gpa(&ring), sizeof(ring)) == 0);
+	/* As in smp.c: spin with interrupts on. */
+	asm volatile("sti");
 	while (byte != '\n') {
 		while (load(&ring.r.in_tail) == head)
 			pause();

@@ -31,6 +31,8 @@ int guest_main(u32 booted_by, const void *info)
 	apic_on();
 	handlers[ASK] = on_ask;
 	start_others();
+	/* Bochs's SVM would hold the host's interrupts back in these loops. */
+	asm volatile("sti");
 	while (up < cpus - 1)
 		pause();
 	print("%u CPUs\n", up + 1);

@@ -423,6 +423,8 @@ static void guest_counter(u64 at)
 {
 	u64 i, n;
 
+	/* As in guest_watcher(). */
+	g_sti();
 	for (n = 1; !READ(cmd.what); n++)
 		for (i = 0; i < 64; i++)
 			WRITE(*(u64 *)(at + i * 4096), n);
