@@ -544,6 +544,8 @@ TEST(nmi_cut_short)
 
 TEST(software_interrupt_cut_short)
 {
+	if (host_is_bochs_svm())
+		SKIP("Bochs leaves an old event in EXITINTINFO when INT n is cut short");
 	cut_short(2, raise_nothing);
 }
 

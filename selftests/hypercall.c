@@ -701,6 +701,8 @@ TEST(from_cpl3)
 {
 	struct vcpu *v = start(1, guest_cpl3);
 
+	if (host_is_bochs_svm())
+		SKIP("Bochs leaves an old event in EXITINTINFO when INT n is cut short");
 	vcpu_done(v);
 	EXPECT_EQ(G(v->vm, cpl3_result[0]), -POSADA_EPERM);
 	EXPECT_EQ(G(v->vm, cpl3_result[1]), G_UCODE64 | 3);
