@@ -76,7 +76,9 @@ module-%:
 	@kdir='$(BUILD_$(subst .,_,$*))'; \
 	[ -n "$$kdir" ] || { echo "posada: no headers for $* yet: run selftests/lab/setup $*" >&2; exit 1; }; \
 	$(call mirror,$(BUILD)/module-$*) && \
-	$(MAKE) -s $(JOBS) -C "$$kdir" M=$(BUILD)/module-$* W=1 $(if $(C),C=$(C)) modules
+	$(MAKE) -s $(JOBS) -C "$$kdir" M=$(BUILD)/module-$* W=1 $(if $(C),C=$(C)) modules && \
+	mkdir -p $(BUILD)/failnth-$* && cp -asf $(TOP)/selftests/failnth/. $(BUILD)/failnth-$*/ && \
+	$(MAKE) -s -C "$$kdir" M=$(BUILD)/failnth-$* W=1 $(if $(C),C=$(C)) modules
 
 # For the lab's guest kernel, in the same way.
 GUEST_MIRROR := $(BUILD)/guest-linux

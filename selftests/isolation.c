@@ -223,39 +223,66 @@ TEST_SLOW(sse_preempted, 60)
 
 /* ---- x87 ---- */
 
-static void guest_x87(void)
+/* Eight numbers, what to round to, and which exceptions of SSE are masked. */
+static void guest_x87(u64 owner)
 {
+	u64 value, i;
 	u16 cw = 0, other = 0x027f;
+	u32 mxcsr = 0, mine = 0x1f80 | (owner & 1 ? 0x2000 : 0x4000);
 
 	asm volatile("fninit; fnstcw %0" : "+m"(cw));
 	G_EXPECT_EQ(cw, 0x37f);
 	asm volatile("fldcw %0" : : "m"(other));
+	g_write_cr4(g_read_cr4() | 0x600);
+	asm volatile("stmxcsr %0" : "+m"(mxcsr));
+	G_EXPECT_EQ(mxcsr, 0x1f80);
+	asm volatile("ldmxcsr %0" : : "m"(mine));
 	for (;;) {
+		for (i = 0; i < 8; i++) {
+			value = owner * 1000 + i;
+			asm volatile("fildll %0" : : "m"(value));
+		}
 		g_sync(1);
+		for (i = 8; i--; ) {
+			asm volatile("fistpll %0" : "=m"(value));
+			G_EXPECT_EQ(value, owner * 1000 + i);
+		}
 		asm volatile("fnstcw %0" : "+m"(cw));
 		G_EXPECT_EQ(cw, 0x27f);
+		asm volatile("stmxcsr %0" : "+m"(mxcsr));
+		G_EXPECT_EQ(mxcsr & ~0x3fU, mine);
 	}
 }
 
 TEST(x87)
 {
-	struct vcpu *v = vm_new(1)->vcpu[0];
+	struct vm *vm[2] = { vm_new(1), vm_new(1) };
+	u64 value = 4711;
 	u16 cw = 0;
-	u32 mxcsr = 0;
-	int i;
+	u32 i, mxcsr = 0;
 
-	vcpu_start(v, guest_x87, 0);
-	for (i = 0; i < 20; i++) {
-		EXPECT_SYNC(v, 1);
+	for (i = 0; i < 2; i++)
+		vcpu_start(vm[i]->vcpu[0], guest_x87, 6 + i);
+	for (i = 0; i < 40; i++) {
+		asm volatile("fninit; fildll %0" : : "m"(value));
+		EXPECT_SYNC(vm[i & 1]->vcpu[0], 1);
+		asm volatile("fistpll %0" : "=m"(value));
+		EXPECT_EQ(value, 4711);
 		asm volatile("fnstcw %0" : "+m"(cw));
 		EXPECT_EQ(cw, 0x37f);
 		asm volatile("stmxcsr %0" : "+m"(mxcsr));
-		EXPECT_EQ(mxcsr & 0x1f80, 0x1f80);
+		EXPECT_EQ(mxcsr & 0x7f80, 0x1f80);
 	}
 }
 
 /* ---- segment bases, syscall MSRs, TSC_AUX ---- */
 
+#define MSR_TSC_ADJUST		0x3b
+#define MSR_SYSENTER_CS		0x174
+#define MSR_MTRR_BASE0		0x200
+#define MSR_MTRR_FIX64K		0x250
+#define MSR_MTRR_FIX4K		0x268
+#define MSR_PAT			0x277
 #define MSR_FS_BASE		0xc0000100
 #define MSR_GS_BASE		0xc0000101
 #define MSR_KERNEL_GS_BASE	0xc0000102
@@ -263,11 +290,21 @@ TEST(x87)
 
 static const u32 msrs[] = {
 	0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084,
-	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, 0x175, 0x176, MSR_TSC_AUX,
+	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS, 0x175, 0x176, MSR_TSC_AUX,
+	MSR_PAT, MSR_MTRR_BASE0, MSR_MTRR_BASE0 + 1, MSR_MTRR_FIX64K, MSR_MTRR_FIX4K, MSR_TSC_ADJUST,
 };
 
 static u64 msr_value(u64 owner, u32 i)
 {
+	/* These hold memory types: uncached or write-through, by owner. */
+	if (msrs[i] == MSR_PAT)
+		return owner & 1 ? 0x0007040600070406 : 0x0007040600070404;
+	if (msrs[i] == MSR_MTRR_FIX64K || msrs[i] == MSR_MTRR_FIX4K)
+		return owner & 1 ? 0 : 0x0404040404040404;
+	if (msrs[i] == MSR_MTRR_BASE0 || msrs[i] == MSR_MTRR_BASE0 + 1)
+		return owner << 20;
+	if (msrs[i] == MSR_SYSENTER_CS)	/* a selector, to some CPUs */
+		return owner << 4;
 	/* 32 bits are enough for any of them; canonical, too. */
 	return owner * 0x01000000 + i * 0x10;
 }
@@ -364,14 +401,24 @@ static u64 dr7_armed = 0x400 | 0x90000081;
 
 static void guest_dr(u64 owner)
 {
+	u64 v, dr6 = 0xffff0ff0 | (owner & 7);
+
 	g_write_dr0(owner * 0x1000);
+	asm volatile("mov %0, %%dr1" : : "r"(owner * 0x1000 + 16));
+	asm volatile("mov %0, %%dr2" : : "r"(owner * 0x1000 + 24));
 	g_write_dr3(owner * 0x1000 + 8);
+	asm volatile("mov %0, %%dr6" : : "r"(dr6));
 	/* Armed, on an address that nobody touches. */
 	g_write_dr7(dr7_armed);
 	for (;;) {
 		g_sync(1);
 		G_EXPECT_EQ(g_read_dr0(), owner * 0x1000);
+		asm volatile("mov %%dr1, %0" : "=r"(v));
+		G_EXPECT_EQ(v, owner * 0x1000 + 16);
+		asm volatile("mov %%dr2, %0" : "=r"(v));
+		G_EXPECT_EQ(v, owner * 0x1000 + 24);
 		G_EXPECT_EQ(g_read_dr3(), owner * 0x1000 + 8);
+		G_EXPECT_EQ(g_read_dr6(), dr6);
 		G_EXPECT_EQ(g_read_dr7(), dr7_armed);
 	}
 }

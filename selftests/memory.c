@@ -371,6 +371,23 @@ TEST(dirty_log_by_parts)
 	EXPECT_EQ(bits[3], 0);
 }
 
+/* What could not be told is not forgotten. */
+TEST(dirty_log_told_nowhere)
+{
+	struct posada_dirty_log d = {
+		.size = sizeof(d), .flags = POSADA_DIRTY_CLEAR, .slot = 1, .pages = 64, .bitmap = 8,
+	};
+	struct vcpu *v = start();
+	u8 *mem = map_anon(64 * 4096);
+	u64 bits[1] = {};
+
+	slot_set(v->vm, 1, AREA, mem, 64 * 4096, POSADA_SLOT_DIRTY_LOG);
+	ask(v, WRITE_ALL, AREA, 64, 1);
+	EXPECT_EQ(px(v->vm->fd, POSADA_DIRTY_LOG, &d), -EFAULT);
+	dirty_log(v->vm, 1, 0, 64, bits, 0);
+	EXPECT_EQ(bits[0], ~0ULL);
+}
+
 /* Begun late, on memory that is mapped writable and huge; ended; begun again. */
 TEST(dirty_log_switched_on_late)
 {

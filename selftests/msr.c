@@ -27,8 +27,35 @@ static const struct {
 	{ 0xfffffff0, 0xffffffff },
 };
 
-/* Known to the guest, by number; the host prints them when something is off. */
-static u32 known[512], nr_known;
+/* All that a guest may get an answer to, on any host, but for x2APIC's: see msr_rows.c. */
+static const struct {
+	u32 first, last;
+} answered[] = {
+	{ 0x10, 0x12 }, { 0x17, 0x17 }, { 0x1b, 0x1b }, { 0x2a, 0x2a }, { 0x34, 0x34 },
+	{ 0x3a, 0x3b }, { 0x48, 0x49 }, { 0x79, 0x79 }, { 0x8b, 0x8b }, { 0xce, 0xce },
+	{ 0xfe, 0xfe }, { 0x10a, 0x10b }, { 0x140, 0x140 }, { 0x174, 0x176 }, { 0x179, 0x17a },
+	{ 0x1a0, 0x1a0 }, { 0x1d9, 0x1d9 }, { 0x1db, 0x1de }, { 0x200, 0x20f }, { 0x250, 0x250 },
+	{ 0x258, 0x259 }, { 0x268, 0x26f }, { 0x277, 0x277 }, { 0x2ff, 0x2ff }, { 0x6e0, 0x6e0 },
+	{ 0xda0, 0xda0 }, { 0x4b564d00, 0x4b564d01 }, { 0x4b564d03, 0x4b564d03 },
+	{ 0x4b564d05, 0x4b564d05 }, { POSADA_MSR_HYPERCALL, POSADA_MSR_GENERATION },
+	{ 0xc0000080, 0xc0000084 }, { 0xc0000100, 0xc0000103 }, { 0xc0010010, 0xc0010010 },
+	{ 0xc0010015, 0xc0010015 }, { 0xc001001a, 0xc001001a }, { 0xc001001d, 0xc001001d },
+	{ 0xc001001f, 0xc0010020 }, { 0xc0010055, 0xc0010055 }, { 0xc0010058, 0xc0010058 },
+	{ 0xc0010112, 0xc0010113 }, { 0xc0010140, 0xc0010141 }, { 0xc0011022, 0xc0011022 },
+	{ 0xc0011029, 0xc001102a },
+};
+
+static bool may_answer(u32 msr)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(answered); i++)
+		if (msr >= answered[i].first && msr <= answered[i].last)
+			return true;
+	return false;
+}
+
+static u32 nr_known;
 
 static bool in_order(u32 msr)
 {
@@ -36,40 +63,43 @@ static bool in_order(u32 msr)
 	return msr == 0x10 || msr == 0x3b || msr == 0x1b || msr == 0xc0000080;
 }
 
+static void guest_sweep_one(u32 msr)
+{
+	bool may = may_answer(msr);
+	int wr, rd;
+	u64 v, w;
+
+	rd = g_try_rdmsr(msr, &v);
+	if (rd != GP && (rd != -1 || !may))
+		g_report(__FILE__, __LINE__, "RDMSR raises", msr, rd);
+	if (rd == GP && g_cpu()->error)
+		g_report(__FILE__, __LINE__, "error code", msr, g_cpu()->error);
+	nr_known += rd == -1;
+	/* What it reads may be written back; the rest gets junk. */
+	if (rd == -1 && !in_order(msr)) {
+		wr = g_try_wrmsr(msr, v);
+		if (wr == -1 && g_try_rdmsr(msr, &w) != -1)
+			g_report(__FILE__, __LINE__, "gone after a write", msr, v);
+	} else if (rd == GP) {
+		if ((g_try_wrmsr(msr, 0) != GP || g_try_wrmsr(msr, ~0ULL) != GP) && !may)
+			g_report(__FILE__, __LINE__, "WRMSR does not fault", msr, 0);
+	}
+}
+
 static void guest_sweep(void)
 {
-	u64 v, w;
 	u32 i, msr;
-	int rd, wr;
 
 	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
 		msr = ranges[i].first;
 		do {
-			rd = g_try_rdmsr(msr, &v);
-			if (rd != -1 && rd != GP)
-				g_report(__FILE__, __LINE__, "RDMSR raises", msr, rd);
-			if (rd == GP && g_cpu()->error)
-				g_report(__FILE__, __LINE__, "error code", msr, g_cpu()->error);
-			if (rd == -1 && nr_known < ARRAY_SIZE(known))
-				known[nr_known++] = msr;
-			/* What it reads may be written back; the rest gets junk. */
-			if (rd == -1 && !in_order(msr)) {
-				wr = g_try_wrmsr(msr, v);
-				if (wr == -1 && g_try_rdmsr(msr, &w) != -1)
-					g_report(__FILE__, __LINE__, "gone after a write", msr, v);
-			} else if (rd == GP) {
-				g_try_wrmsr(msr, 0);
-				g_try_wrmsr(msr, ~0ULL);
-			}
+			guest_sweep_one(msr);
 		} while (msr++ != ranges[i].last);
 	}
 	g_done(nr_known);
 }
 
-/*
- * Nothing crashes, and no more is known than the table has: a guard against
- * ranges that are passed through by accident.
- */
+/* Each number of these ranges, read and written: no answer but to those above. */
 TEST_SLOW(sweep, 120)
 {
 	struct vm *vm = vm_new(1);
@@ -79,7 +109,6 @@ TEST_SLOW(sweep, 120)
 	n = vcpu_done(vm->vcpu[0]);
 	test_note("%u MSRs can be read", n);
 	EXPECT_GT(n, 40);
-	EXPECT_LT(n, 200);
 }
 
 /* ---- round trips ---- */

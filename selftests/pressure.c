@@ -7,14 +7,18 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -365,8 +369,6 @@ TEST(attack_on_memfd)
 	attack(map_aligned(64 * 4096, MAP_SHARED, fd), 64 * 4096, 20, attack_shmem);
 }
 
-/* ---- KSM ---- */
-
 static bool write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -389,6 +391,102 @@ static u64 read_number(const char *path)
 	}
 	return strtoull(text, NULL, 10);
 }
+
+#define COMPACT "/proc/sys/vm/compact_memory"
+
+/* Every page that can be moved may be. */
+static void attack_compact(u8 *mem, u64 bytes, u64 n)
+{
+	(void)n;
+	ASSERT_TRUE(write_file(COMPACT, "1"));
+	/* Holes, for the next one to move pages into. */
+	madvise(mem + bytes, bytes, MADV_DONTNEED);
+	memset(mem + bytes, 1, bytes);
+}
+
+TEST_SLOW(attack_by_compaction, 60)
+{
+	u64 bytes = 64 * 4096;
+
+	if (access(COMPACT, W_OK))
+		SKIP("no " COMPACT);
+	attack(map_anon(2 * bytes), bytes, 20, attack_compact);
+}
+
+/* ---- a VMM under a debugger, and its core ---- */
+
+static void run_for_ever(void)
+{
+	u8 *mem = map_anon(64 * 4096);
+	struct vm *vm = with_memory(mem, 64 * 4096, guest_pattern);
+
+	G(vm, job.pages) = 64;
+	for (;;)
+		vcpu_run(vm->vcpu[0]);
+}
+
+static pid_t start_vmm(void)
+{
+	pid_t pid = fork();
+
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		run_for_ever();
+		_exit(1);
+	}
+	return pid;
+}
+
+TEST_SLOW(ptrace_and_go_on, 60)
+{
+	struct user_regs_struct regs;
+	pid_t pid = start_vmm();
+	u32 i, in_run = 0;
+	int status;
+
+	ASSERT_EQ(ptrace(PTRACE_SEIZE, pid, 0, 0), 0);
+	for (i = 0; i < 200; i++) {
+		ASSERT_EQ(ptrace(PTRACE_INTERRUPT, pid, 0, 0), 0);
+		ASSERT_EQ(waitpid(pid, &status, 0), pid);
+		ASSERT_TRUE(WIFSTOPPED(status));
+		ASSERT_EQ(ptrace(PTRACE_GETREGS, pid, 0, &regs), 0);
+		in_run += regs.orig_rax == SYS_ioctl;
+		ASSERT_EQ(ptrace(PTRACE_CONT, pid, 0, 0), 0);
+		usleep(500);
+	}
+	test_note("%u of %u stops in an ioctl", in_run, i);
+	EXPECT_GT(in_run, 20);
+	ASSERT_EQ(kill(pid, SIGKILL), 0);
+	while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status))
+		;
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+TEST_SLOW(core_dump, 60)
+{
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	struct stat st;
+	int status;
+	pid_t pid;
+	u32 i;
+
+	if (chdir("/tmp") || !write_file("/proc/sys/kernel/core_pattern", "/tmp/core"))
+		SKIP("no place for a core");
+	ASSERT_EQ(setrlimit(RLIMIT_CORE, &all), 0);
+	for (i = 0; i < 5; i++) {
+		unlink("/tmp/core");
+		pid = start_vmm();
+		usleep(20000 + i * 10000);
+		ASSERT_EQ(kill(pid, SIGABRT), 0);
+		ASSERT_EQ(waitpid(pid, &status, 0), pid);
+		EXPECT_TRUE(WIFSIGNALED(status) && WCOREDUMP(status));
+		EXPECT_EQ(stat("/tmp/core", &st), 0);
+		EXPECT_GT(st.st_size, 0);
+	}
+	unlink("/tmp/core");
+}
+
+/* ---- KSM ---- */
 
 #define KSM "/sys/kernel/mm/ksm/"
 

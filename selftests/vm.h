@@ -111,6 +111,13 @@ int inject_error(struct vcpu *v, u32 vector, u32 error, u64 payload);
 int msi(struct vm *vm, u64 addr, u32 data);
 #define MSI_ADDR(id)	(0xfee00000ULL | (u64)((id) & 0xff) << 12)
 
+/*
+ * Run @fn in a process in a memory cgroup of its own. When it is gone, nothing
+ * may be left: kernel memory charged to it, references to the module. A
+ * failure notes it.
+ */
+void accounted(void (*fn)(void));
+
 /* Until @cond holds; the case's time limit ends it if it never does. */
 #define WAIT_FOR(cond)	do { while (!(cond)) cpu_relax(); } while (0)
 void cpu_relax(void);

@@ -1,23 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Random numbers, episodes, accounts: see fuzz.h. */
-#include <fcntl.h>
-#include <sched.h>
+/* Random numbers, episodes: see fuzz.h. */
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "fuzz.h"
 
 static struct {
 	u64 seed, first, iterations;
 	u32 seconds;
+	bool tame;
 	/* Of the case that runs. */
 	const char *name;
 	u64 episode, begun, most;
@@ -37,6 +33,8 @@ bool test_option(const char *name, const char *value)
 		fuzz.iterations = n;
 	else if (!strcmp(name, "seconds"))
 		fuzz.seconds = n;
+	else if (!strcmp(name, "tame"))
+		fuzz.tame = n;
 	else
 		return false;
 	return true;
@@ -201,6 +199,11 @@ bool fuzz_next(struct rnd *r)
 	return true;
 }
 
+bool fuzz_tame(void)
+{
+	return fuzz.tame;
+}
+
 u64 fuzz_episode(void)
 {
 	return fuzz.episode;
@@ -263,107 +266,4 @@ void fuzz_ticks(u32 us)
 
 	sigaction(SIGALRM, &sa, NULL);
 	setitimer(ITIMER_REAL, &t, NULL);
-}
-
-/* ---- accounts ---- */
-
-#define CGROUP		"/sys/fs/cgroup"
-#define LEFT_OVER	(48 << 10)	/* bytes; the kernel's own caches */
-
-static bool put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
-/* The number behind @key in a file of lines "key number"; -1: not there. */
-static s64 number(const char *path, const char *key)
-{
-	char name[64];
-	long long n, found = -1;
-	FILE *f = fopen(path, "r");
-
-	if (!f)
-		return -1;
-	if (!key && fscanf(f, "%lld", &n) == 1)
-		found = n;
-	while (key && fscanf(f, "%63s %lld", name, &n) == 2)
-		if (!strcmp(name, key))
-			found = n;
-	fclose(f);
-	return found;
-}
-
-static s64 module_refs(void)
-{
-	return number("/sys/module/posada/refcnt", NULL);
-}
-
-/* Wait until the kernel memory of @group is nearly gone; what was left. */
-static s64 memory_left(const char *group)
-{
-	char path[128];
-	s64 left = -1;
-	u32 i;
-
-	for (i = 0; i < 100; i++) {
-		/* Dentries and inodes of the program that it was. */
-		snprintf(path, sizeof(path), "%s/memory.reclaim", group);
-		put(path, "16M");
-		snprintf(path, sizeof(path), "%s/memory.stat", group);
-		left = number(path, "kernel");
-		if (left <= LEFT_OVER)
-			break;
-		usleep(100000);
-	}
-	return left;
-}
-
-static void run_in(const char *group, void (*fn)(void))
-{
-	char path[128], pid[16];
-	int status;
-	pid_t child = fork();
-
-	ASSERT_GE(child, 0);
-	if (!child) {
-		snprintf(path, sizeof(path), "%s/cgroup.procs", group);
-		snprintf(pid, sizeof(pid), "%d", getpid());
-		put(path, pid);
-		fn();
-		_exit(0);
-	}
-	while (waitpid(child, &status, 0) < 0)
-		ASSERT_EQ(errno, EINTR);
-	if (WIFSIGNALED(status))
-		FAIL("died of signal %d", WTERMSIG(status));
-	else if (WEXITSTATUS(status))
-		FAIL("ended with status %d", WEXITSTATUS(status));
-}
-
-void fuzz_accounted(void (*fn)(void))
-{
-	s64 refs = module_refs(), left;
-	char group[64];
-	u32 i;
-
-	put(CGROUP "/cgroup.subtree_control", "+memory");
-	snprintf(group, sizeof(group), CGROUP "/fuzz-%d", getpid());
-	if (mkdir(group, 0755))
-		SKIP("no cgroup2: %s", strerror(errno));
-	run_in(group, fn);
-	left = memory_left(group);
-	test_note("kernel memory left: %lld bytes", (long long)left);
-	if (left > LEFT_OVER)
-		FAIL("%lld bytes of kernel memory are still charged to a process that is gone",
-		     (long long)left);
-	/* The last reference to a file may be put by a work of the kernel's. */
-	for (i = 0; i < 100 && module_refs() != refs; i++)
-		usleep(20000);
-	EXPECT_EQ(module_refs(), refs);
-	EXPECT_EQ(rmdir(group), 0);
 }

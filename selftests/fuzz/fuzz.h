@@ -12,6 +12,7 @@
  *
  *	--seed N --first I --iterations M	exactly these
  *	--seconds S				until the time is up
+ *	--tame 1				no noise in the guests: QEMU survives it
  *
  * Seed and position are printed as it goes: what is printed has left the
  * emulated machine when that dies.
@@ -42,6 +43,8 @@ void rnd_mutate(struct rnd *r, void *buf, size_t bytes, u32 n);
 
 /* Begin the next episode: seed @r for it. False: the dose is over. */
 bool fuzz_next(struct rnd *r);
+/* Guests are to do what makes exits, and nothing that may abort an emulator. */
+bool fuzz_tame(void);
 /* This episode's number, for messages. */
 u64 fuzz_episode(void);
 /* Note a failure and how to replay it; the case goes on with the next episode. */
@@ -58,13 +61,6 @@ void fuzz_end(u64 states, const char *what);
 
 /* SIGALRM each @us microseconds, so that POSADA_RUN returns. 0: no more. */
 void fuzz_ticks(u32 us);
-
-/*
- * Run @fn in a process in a memory cgroup of its own. When it is gone, nothing
- * may be left: kernel memory charged to it, references to the module. A
- * failure notes it.
- */
-void fuzz_accounted(void (*fn)(void));
 
 /* ---- guest states: states.c ---- */
 

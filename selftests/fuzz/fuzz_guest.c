@@ -234,5 +234,5 @@ static void guests_loop(void)
 
 TEST_SLOW(guests, 100000)
 {
-	fuzz_accounted(guests_loop);
+	accounted(guests_loop);
 }

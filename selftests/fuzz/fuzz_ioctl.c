@@ -601,5 +601,5 @@ static void ioctls_loop(void)
 
 TEST_SLOW(ioctls, 100000)
 {
-	fuzz_accounted(ioctls_loop);
+	accounted(ioctls_loop);
 }

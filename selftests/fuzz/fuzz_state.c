@@ -343,5 +343,5 @@ static void states_loop(void)
 
 TEST_SLOW(states, 100000)
 {
-	fuzz_accounted(states_loop);
+	accounted(states_loop);
 }

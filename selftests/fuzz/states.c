@@ -162,7 +162,7 @@ void fuzz_mem_fill(struct rnd *r, u8 *mem, u32 mistakes)
 	fill_stack(r, mem);
 	fuzz_code(r, mem + F_CODE, mem + F_CODE + 0x2000);
 	memcpy(mem + F_CODE, apic_on, sizeof(apic_on));
-	rnd_mutate(r, mem, F_CODE, mistakes);
+	rnd_mutate(r, mem, F_CODE, fuzz_tame() ? 0 : mistakes);
 }
 
 /* ---- code ---- */
@@ -172,8 +172,8 @@ struct insn {
 	u8 code[11];
 };
 
-/* What a hypervisor sees, and what changes how it sees it. */
-static const struct insn insns[] = {
+/* What a hypervisor sees. */
+static const struct insn exiting[] = {
 	{ 2, { 0x0f, 0xa2 } },				/* cpuid */
 	{ 2, { 0x0f, 0x32 } }, { 2, { 0x0f, 0x30 } },	/* rdmsr, wrmsr */
 	{ 3, { 0x0f, 0x01, 0xd9 } },			/* vmmcall */
@@ -191,6 +191,10 @@ static const struct insn insns[] = {
 	{ 3, { 0x0f, 0x01, 0xdf } },			/* invlpga */
 	{ 2, { 0x0f, 0xaa } }, { 2, { 0x0f, 0x33 } },	/* rsm, rdpmc */
 	{ 3, { 0x0f, 0x01, 0xc8 } }, { 3, { 0x0f, 0x01, 0xc9 } }, /* monitor, mwait */
+};
+
+/* What changes how it sees it. */
+static const struct insn changing[] = {
 	{ 3, { 0x0f, 0x20, 0xc0 } }, { 3, { 0x0f, 0x22, 0xc0 } }, /* mov cr0 */
 	{ 3, { 0x0f, 0x22, 0xd8 } }, { 3, { 0x0f, 0x22, 0xe0 } }, /* mov cr3, cr4 */
 	{ 4, { 0x44, 0x0f, 0x22, 0xc0 } },		/* mov cr8 */
@@ -296,12 +300,13 @@ static u8 *one_with_operands(struct rnd *r, u8 *at, u8 *end)
 
 void fuzz_code(struct rnd *r, u8 *at, u8 *end)
 {
+	bool tame = fuzz_tame();
 	const struct insn *i;
 	u32 noise = 1 + rnd_below(r, 20);
 	u64 v;
 
 	while (at < end) {
-		if (rnd_one_in(r, noise)) {
+		if (!tame && rnd_one_in(r, noise)) {
 			*at++ = rnd(r);
 		} else if (rnd_one_in(r, 3)) {
 			at = one_with_operands(r, at, end);
@@ -309,7 +314,7 @@ void fuzz_code(struct rnd *r, u8 *at, u8 *end)
 			v = rnd_one_in(r, 2) ? rnd_gpa(r, FUZZ_MEM_BYTES) : rnd_value(r);
 			at = load(at, end, rnd_below(r, 4), v);
 		} else {
-			i = &RND_OF(r, insns);
+			i = tame || rnd_one_in(r, 2) ? &RND_OF(r, exiting) : &RND_OF(r, changing);
 			at = copy(at, end, i->code, i->bytes);
 		}
 	}
