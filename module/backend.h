@@ -177,7 +177,7 @@ struct posada_backend {
 	 * for regs, sregs and the MSRs that the core keeps.
 	 */
 	void (*vcpu_reset)(struct posada_vcpu *vcpu, bool init);
-	/* Atomic: this CPU is going to run the vCPU; it no longer is. */
+	/* Atomic: this CPU is going to run the vCPU; it no longer is (or NULL). */
 	void (*load)(struct posada_vcpu *vcpu);
 	void (*put)(struct posada_vcpu *vcpu);
 
@@ -196,7 +196,7 @@ struct posada_backend {
 	/* Irqoff: translate the raw exit of enter() into vcpu->exit. */
 	void (*decode)(struct posada_vcpu *vcpu);
 
-	/* Atomic: deliver @ev at the next entry. */
+	/* Atomic: deliver @ev at the next entry. A #DB's payload is in DR6. */
 	void (*inject)(struct posada_vcpu *vcpu, const struct posada_event *ev);
 	/* Atomic: ask for exactly these windows (POSADA_WINDOW_*). */
 	void (*window)(struct posada_vcpu *vcpu, u32 windows);
@@ -215,10 +215,13 @@ struct posada_backend {
 	void (*set_pdptes)(struct posada_vcpu *vcpu, const u64 *pdpte);
 	/* Task or atomic: just what a page walk and a fetch need. */
 	void (*get_paging)(struct posada_vcpu *vcpu, struct posada_paging *pg);
-	void (*get_dregs)(struct posada_vcpu *vcpu, struct posada_dregs *d);
-	void (*set_dregs)(struct posada_vcpu *vcpu,
-			  const struct posada_dregs *d);
-	/* Task: vcpu->debug changed: intercept and arm what it asks for. */
+	/*
+	 * Task or irqoff: DR6 and DR7 as the CPU has, or is to have them.
+	 * Armed (vcpu->dr.armed), DR6 is in the CPU.
+	 */
+	void (*get_dr67)(struct posada_vcpu *vcpu, u64 *dr6, u64 *dr7);
+	void (*set_dr67)(struct posada_vcpu *vcpu, u64 dr6, u64 dr7);
+	/* The same: intercept what vcpu->debug and vcpu->dr ask for. */
 	void (*update_debug)(struct posada_vcpu *vcpu);
 	/*
 	 * Task or atomic: MSRs that the CPU switches. 0, or -ENOENT: not one

@@ -365,7 +365,7 @@ static int posada_x_dr(struct posada_vcpu *vcpu)
 	struct posada_dregs d;
 	u64 *dr = posada_dr(&d, vcpu->exit.dr.number);
 
-	vcpu->ops->get_dregs(vcpu, &d);
+	posada_get_dregs(vcpu, &d);
 	if (!vcpu->exit.dr.write) {
 		*gpr = *dr;
 		return posada_skip(vcpu);
@@ -377,7 +377,7 @@ static int posada_x_dr(struct posada_vcpu *vcpu)
 	}
 	d.dr6 |= DR6_RESERVED;
 	d.dr7 |= POSADA_DR7_FIXED;
-	vcpu->ops->set_dregs(vcpu, &d);
+	posada_set_dregs(vcpu, &d);
 	return posada_skip(vcpu);
 }
 

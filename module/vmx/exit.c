@@ -46,33 +46,6 @@ static const struct posada_exit_row vmx_rows[VMX_NR_REASONS] = {
 	[VMX_REASON_GETSEC] = VMX_UD, [VMX_REASON_RSM] = VMX_UD,
 };
 
-/* An event whose delivery the exit cut short. */
-static void vmx_interrupted(struct posada_vcpu *vcpu, u32 info)
-{
-	struct posada_event *ev = &vcpu->exit.interrupted;
-
-	ev->vector = info & VECTORING_INFO_VECTOR_MASK;
-	ev->has_error = info & VECTORING_INFO_DELIVER_CODE_MASK;
-	ev->error = ev->has_error ? vmx_tell(IDT_VECTORING_ERROR_CODE) : 0;
-	ev->payload = 0;
-	switch (info & VECTORING_INFO_TYPE_MASK) {
-	case INTR_TYPE_EXT_INTR:
-		ev->kind = POSADA_EVENT_INTERRUPT;
-		break;
-	case INTR_TYPE_NMI_INTR:
-		ev->kind = POSADA_EVENT_NMI;
-		break;
-	case INTR_TYPE_HARD_EXCEPTION:
-		ev->kind = POSADA_EVENT_EXCEPTION;
-		if (ev->vector == X86_TRAP_PF)
-			ev->payload = to_vmx(vcpu)->cr2;
-		break;
-	default:
-		/* INT n, INT3, INTO: RIP is still at it, it comes again. */
-		return;
-	}
-}
-
 /* An IRET let NMIs in, and then faulted: it will come again. */
 static void vmx_unblock_nmi(struct posada_vcpu *vcpu, u64 info)
 {
@@ -196,7 +169,7 @@ static void vmx_decode_dr(struct posada_vcpu *vcpu)
 	u64 info = vmx_tell(EXIT_QUALIFICATION);
 
 	x->kind = POSADA_X_NONE;
-	vmx_load_dregs(vcpu);
+	posada_use_dregs(vcpu);
 	if (!(vcpu->debug.flags & POSADA_DEBUG_HARDWARE))
 		return;
 	x->kind = POSADA_X_DR;
@@ -293,7 +266,8 @@ void vmx_decode(struct posada_vcpu *vcpu)
 	}
 	info = vmx_tell(IDT_VECTORING_INFO_FIELD);
 	if (unlikely(info & VECTORING_INFO_VALID_MASK))
-		vmx_interrupted(vcpu, info);
+		posada_event_cut(&x->interrupted, info,
+				 vmx_tell(IDT_VECTORING_ERROR_CODE), vmx->cr2);
 	/* Row 0 sends reasons past the table the long way, too. */
 	row = &vmx_rows[reason < VMX_NR_REASONS ?
 			array_index_nospec(reason, VMX_NR_REASONS) : 0];
