@@ -22,6 +22,7 @@ struct posada_pt_format;
 enum posada_exit_kind {
 	POSADA_X_NONE,		/* the backend dealt with it: enter again */
 	POSADA_X_HOST_IRQ,	/* the host has an interrupt or NMI to take */
+	POSADA_X_TIMER,		/* vcpu->deadline, or the bound of an entry */
 	POSADA_X_MSR,		/* msr */
 	POSADA_X_PORT,		/* port */
 	POSADA_X_MEMORY,	/* memory: a second-level fault */
@@ -61,6 +62,8 @@ struct posada_event {
 	u32 error;
 	u64 payload;		/* #PF: CR2, #DB: DR6 bits */
 };
+
+#define POSADA_NO_DEADLINE	(~0ULL)
 
 struct posada_exit {
 	union {
@@ -155,6 +158,8 @@ struct posada_backend {
 	int pt_levels;
 	u8 hypercall[3];	/* the instruction */
 	bool large_no_exec;	/* what guests execute has to be 4 KiB pages */
+	/* enter() ends at vcpu->deadline, if not before; set by probe(). */
+	bool entry_timer;
 
 	/*
 	 * Task, once at load. 0, or -ENODEV (the CPU has none), -EPERM (the

@@ -5,6 +5,8 @@
  * DR0-3 are in the CPU, and their use makes no exit, only while the guest uses
  * them, which its first access tells. DR6 and DR7 are the backend's.
  */
+#include <asm/cpufeature.h>
+#include <asm/processor.h>
 #include <asm/debugreg.h>
 #include "posada.h"
 

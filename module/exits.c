@@ -437,6 +437,12 @@ static int posada_x_debug(struct posada_vcpu *vcpu)
 	return 0;
 }
 
+static int posada_x_timer(struct posada_vcpu *vcpu)
+{
+	posada_timer_poll(vcpu);
+	return 1;
+}
+
 static int posada_x_shutdown(struct posada_vcpu *vcpu)
 {
 	/* Whoever starts it anew wants none of what brought it down. */
@@ -469,6 +475,7 @@ static const struct {
 } posada_exits[POSADA_NR_X] = {
 	[POSADA_X_NONE]	   = { posada_x_none, POSADA_STAT_OTHER },
 	[POSADA_X_HOST_IRQ] = { posada_x_none, POSADA_STAT_HOST_IRQ },
+	[POSADA_X_TIMER]   = { posada_x_timer, POSADA_STAT_HOST_IRQ },
 	[POSADA_X_MSR]	   = { posada_x_msr, POSADA_STAT_MSR },
 	[POSADA_X_PORT]	   = { posada_x_port, POSADA_STAT_PORT },
 	[POSADA_X_MEMORY]  = { posada_x_memory, POSADA_STAT_MEMORY },

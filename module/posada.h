@@ -197,6 +197,9 @@ struct posada_vcpu {
 	struct posada_vm *vm;		/* K */
 	const struct posada_backend *ops; /* K */
 	void *arch;			/* K: the backend's own part */
+	u64 deadline;			/* A: host TSC when the APIC's timer is
+					 * due, for backends with entry_timer
+					 */
 	u32 id;				/* K: APIC id */
 	int cpu;			/* the CPU it is loaded on, or -1 */
 	struct posada_event pending;	/* C: to be injected at next entry */
@@ -530,6 +533,10 @@ u64 posada_timer_remaining(struct posada_vcpu *vcpu);
 void posada_timer_load(struct posada_vcpu *vcpu, u64 deadline, u64 ns);
 /* The vCPU's TSC offset changed (and is stored). */
 void posada_timer_tsc_changed(struct posada_vcpu *vcpu);
+/* vcpu->deadline may have been reached: interrupt the vCPU if so. */
+void posada_timer_poll(struct posada_vcpu *vcpu);
+/* The vCPU is about to sleep: the timer has to wake it. Task. */
+void posada_timer_sleep(struct posada_vcpu *vcpu);
 
 /* ---- ipi.c: from one APIC, or from a message, to others ---- */
 /* Send what ICR says. C of @src. */

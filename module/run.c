@@ -477,7 +477,8 @@ static int posada_enter_once(struct posada_vcpu *vcpu)
 	/* Host interrupts that ended the guest are taken here. */
 	local_irq_enable();
 	posada_account_exit();
-	if (r == -EAGAIN && vcpu->exit.kind == POSADA_X_HOST_IRQ)
+	if (r == -EAGAIN && (vcpu->exit.kind == POSADA_X_HOST_IRQ ||
+			     vcpu->exit.kind == POSADA_X_TIMER))
 		posada_note_quiescent();
 	preempt_enable();
 	return r;

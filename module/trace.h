@@ -29,6 +29,7 @@ TRACE_EVENT(posada_entry,
 #define posada_trace_exits				\
 	{ POSADA_X_NONE,	"none" },		\
 	{ POSADA_X_HOST_IRQ,	"host_irq" },		\
+	{ POSADA_X_TIMER,	"timer" },		\
 	{ POSADA_X_MSR,		"msr" },		\
 	{ POSADA_X_PORT,	"port" },		\
 	{ POSADA_X_MEMORY,	"memory" },		\

@@ -479,6 +479,7 @@ static void vmx_describe(struct posada_backend *b)
 	b->features = POSADA_FEATURE_DIRTY_LOG | POSADA_FEATURE_NEXT_RIP;
 	if (vmx_has(VMX_CPU2, SECONDARY_EXEC_PAUSE_LOOP_EXITING))
 		b->features |= POSADA_FEATURE_PAUSE_FILTER;
+	b->entry_timer = vmx_has(VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER);
 	if (vmx_has(VMX_EPT, VMX_EPT_1GB_PAGE_BIT))
 		b->features |= POSADA_FEATURE_GIB_PAGES;
 	/* Else a guest that executes in them can stop the whole machine. */

@@ -51,25 +51,19 @@ struct vmx_field {
 	u64 value;
 };
 
+/* Of those that this CPU does not have, the write fails, and that is all. */
 static const struct vmx_field vmx_constants[] = {
-	{ TPR_THRESHOLD, 0 },
-	{ PAGE_FAULT_ERROR_CODE_MASK, 0 },
-	{ PAGE_FAULT_ERROR_CODE_MATCH, 0 },
-	{ CR3_TARGET_COUNT, 0 },
-	{ VM_EXIT_MSR_STORE_COUNT, 0 },
-	{ VM_EXIT_MSR_LOAD_COUNT, 0 },
-	{ VM_ENTRY_MSR_LOAD_COUNT, 0 },
-	{ VM_ENTRY_INTR_INFO_FIELD, 0 },
+	{ PAGE_FAULT_ERROR_CODE_MASK, 0 }, { PAGE_FAULT_ERROR_CODE_MATCH, 0 },
+	{ VM_EXIT_MSR_STORE_COUNT, 0 }, { VM_EXIT_MSR_LOAD_COUNT, 0 },
+	{ VM_ENTRY_MSR_LOAD_COUNT, 0 }, { VM_ENTRY_INTR_INFO_FIELD, 0 },
+	{ CR3_TARGET_COUNT, 0 }, { TPR_THRESHOLD, 0 }, { XSS_EXIT_BITMAP, 0 },
+	{ PLE_GAP, VMX_PLE_GAP }, { PLE_WINDOW, VMX_PLE_WINDOW },
 	{ VMCS_LINK_POINTER, VMX_NO_VMCS },
 	{ CR0_GUEST_HOST_MASK, ~VMX_CR0_OWNED },
-	{ HOST_CS_SELECTOR, __KERNEL_CS },
-	{ HOST_SS_SELECTOR, __KERNEL_DS },
-	{ HOST_DS_SELECTOR, 0 },
-	{ HOST_ES_SELECTOR, 0 },
-	{ HOST_FS_SELECTOR, 0 },
-	{ HOST_GS_SELECTOR, 0 },
-	{ HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8 },
-	{ HOST_FS_BASE, 0 },
+	{ HOST_CS_SELECTOR, __KERNEL_CS }, { HOST_SS_SELECTOR, __KERNEL_DS },
+	{ HOST_DS_SELECTOR, 0 }, { HOST_ES_SELECTOR, 0 },
+	{ HOST_FS_SELECTOR, 0 }, { HOST_GS_SELECTOR, 0 },
+	{ HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8 }, { HOST_FS_BASE, 0 },
 };
 
 static const struct vmx_field vmx_host_msrs[] = {
@@ -79,51 +73,23 @@ static const struct vmx_field vmx_host_msrs[] = {
 	{ HOST_IA32_PAT, MSR_IA32_CR_PAT },
 };
 
-static const struct vmx_field vmx_reset_msrs[] = {
-	{ GUEST_SYSENTER_CS, 0 },
-	{ GUEST_SYSENTER_ESP, 0 },
-	{ GUEST_SYSENTER_EIP, 0 },
-	{ GUEST_IA32_PAT, VMX_RESET_PAT },
-	{ GUEST_IA32_DEBUGCTL, 0 },
-};
-
-static const struct vmx_field vmx_reset_state[] = {
-	{ GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE },
-	{ GUEST_PENDING_DBG_EXCEPTIONS, 0 },
-	{ GUEST_INTERRUPTIBILITY_INFO, 0 },
-};
-
-static void vmx_write_table(const struct vmx_field *f, int nr)
-{
-	for (; nr--; f++)
-		vmx_write(f->field, f->value);
-}
-
 static void vmx_init_controls(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	int i;
 
+	for (i = 0; i < ARRAY_SIZE(vmx_constants); i++)
+		vmx_write(vmx_constants[i].field, vmx_constants[i].value);
 	vmx_write(PIN_BASED_VM_EXEC_CONTROL, vmx_have[VMX_PIN]);
 	vmx_write(CPU_BASED_VM_EXEC_CONTROL, vmx->cpu_control);
 	vmx_write(SECONDARY_VM_EXEC_CONTROL, vmx_have[VMX_CPU2]);
 	vmx_write(VM_EXIT_CONTROLS, vmx_have[VMX_EXIT]);
 	vmx_write(EPT_POINTER, vmx->eptp);
 	/* Translations are tagged by the root table, too: unique in a VM will do. */
-	if (vmx_has(VMX_CPU2, SECONDARY_EXEC_ENABLE_VPID))
-		vmx_write(VIRTUAL_PROCESSOR_ID, vcpu->id + 1);
+	vmx_write(VIRTUAL_PROCESSOR_ID, vcpu->id + 1);
 	vmx_write(MSR_BITMAP, __pa(vmx_msr_bitmap));
 	vmx_write(VIRTUAL_APIC_PAGE_ADDR, __pa(vmx->vapic));
-	/* Bochs forgets host interrupts if an entry finds the guest's IF clear. */
-	if (vmx_has(VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER))
-		vmx_write(VMX_PREEMPTION_TIMER_VALUE,
-			  VMX_ENTRY_MS * posada_tsc_khz >>
-			  vmx_misc_preemption_timer_rate(vmx_have[VMX_MISC]));
-	if (vmx_has(VMX_CPU2, SECONDARY_EXEC_PAUSE_LOOP_EXITING)) {
-		vmx_write(PLE_GAP, VMX_PLE_GAP);
-		vmx_write(PLE_WINDOW, VMX_PLE_WINDOW);
-	}
-	if (vmx_has(VMX_CPU2, VMCS_CONTROL_BIT(XSAVES)))
-		vmx_write(XSS_EXIT_BITMAP, 0);
+	vmx->timed = true;
 }
 
 /* What is the same on all CPUs, for good. host.c and vmx_arm() have the rest. */
@@ -164,7 +130,6 @@ static void vmx_init_vmcs(struct posada_vcpu *vcpu)
 		vmx->sw.spec.on = 1;
 	vmx_begin(vmx, &hold);
 	/* The memory may have been an active VMCS once. */
-	vmx_write_table(vmx_constants, ARRAY_SIZE(vmx_constants));
 	vmx_init_controls(vcpu);
 	vmx_init_host();
 	vmx_end(&hold);
@@ -200,13 +165,17 @@ static int vmx_vcpu_init(struct posada_vcpu *vcpu)
 	return 0;
 }
 
-static void vmx_forget_msrs(struct vmx_vcpu *vmx)
+static void vmx_reset_msrs(struct vmx_vcpu *vmx)
 {
 	memset(vmx->live.guest, 0, sizeof(vmx->live.guest));
 	vmx->cstar = 0;
 	vmx->kernel_gs_base = 0;
 	vmx->sw.spec.guest = 0;
-	vmx_write_table(vmx_reset_msrs, ARRAY_SIZE(vmx_reset_msrs));
+	vmx_write(GUEST_SYSENTER_CS, 0);
+	vmx_write(GUEST_SYSENTER_ESP, 0);
+	vmx_write(GUEST_SYSENTER_EIP, 0);
+	vmx_write(GUEST_IA32_PAT, VMX_RESET_PAT);
+	vmx_write(GUEST_IA32_DEBUGCTL, 0);
 }
 
 static void vmx_vcpu_reset(struct posada_vcpu *vcpu, bool init)
@@ -216,8 +185,10 @@ static void vmx_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 
 	vmx_begin(vmx, &hold);
 	if (!init)
-		vmx_forget_msrs(vmx);
-	vmx_write_table(vmx_reset_state, ARRAY_SIZE(vmx_reset_state));
+		vmx_reset_msrs(vmx);
+	vmx_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
+	vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
+	vmx_write(GUEST_INTERRUPTIBILITY_INFO, 0);
 	vmx->interruptibility = 0;
 	vmx->nmi_masked = 0;
 	/* The VMCS has none of these as the run page may have them. */
@@ -257,6 +228,27 @@ static void vmx_put(struct posada_vcpu *vcpu)
 }
 
 /* ---- the entry ---- */
+
+/*
+ * End the entry when the guest's timer is due, and after VMX_ENTRY_MS: Bochs
+ * forgets host interrupts if an entry finds the guest's IF clear.
+ */
+static noinline void vmx_commit_timer(struct posada_vcpu *vcpu)
+{
+	u64 deadline = READ_ONCE(vcpu->deadline), now = rdtsc();
+	int shift = vmx_misc_preemption_timer_rate(vmx_have[VMX_MISC]);
+	u64 left = VMX_ENTRY_MS * posada_tsc_khz;
+
+	if (!posada_vmx.entry_timer)
+		return;
+	to_vmx(vcpu)->timed = deadline != POSADA_NO_DEADLINE;
+	if (deadline <= now)
+		left = 0;
+	else if (deadline - now < left)
+		/* It counts whole units: not a part of one too early. */
+		left = deadline - now + BIT(shift) - 1;
+	vmx_write(VMX_PREEMPTION_TIMER_VALUE, left >> shift);
+}
 
 static noinline void vmx_commit_rest(struct vmx_vcpu *vmx)
 {
@@ -316,6 +308,8 @@ static __always_inline void vmx_commit(struct posada_vcpu *vcpu)
 	if (unlikely(state != vmx->interruptibility || vcpu->shadow))
 		vmx_commit_shadow(vcpu, state);
 	*vmx->tpr = vcpu->cr8 << 4;
+	if (unlikely(vmx->timed || vcpu->deadline != POSADA_NO_DEADLINE))
+		vmx_commit_timer(vcpu);
 	if (unlikely(vmx->todo))
 		vmx_commit_rest(vmx);
 }

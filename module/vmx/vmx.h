@@ -20,7 +20,6 @@
 
 #include <linux/list.h>
 #include <asm/asm.h>
-#include <asm/debugreg.h>
 #include <asm/vmx.h>
 #include "../entry.h"
 
@@ -47,6 +46,7 @@ struct vmx_vcpu {
 	u32 reason;		/* of the last exit, or VMX_NO_ENTRY */
 	u32 nmi_masked;		/* GUEST_INTR_STATE_NMI or 0 */
 	u32 *tpr;		/* in the virtual-APIC page */
+	bool timed;		/* the VMCS has a deadline's timer */
 	u64 host_cr3, host_cr4, host_fs_base;	/* what the VMCS has */
 
 	void *vmcs, *vapic;	/* pages */
