@@ -37,6 +37,7 @@ enum posada_exit_kind {
 	POSADA_X_DR,		/* dr: while a debugger has the real ones */
 	POSADA_X_FAULT,		/* fault: raise this exception in the guest */
 	POSADA_X_DEBUG,		/* debug: #DB or #BP was intercepted */
+	POSADA_X_TASK,		/* task: the CPU does not switch tasks */
 	POSADA_X_SHUTDOWN,	/* triple fault */
 	POSADA_X_MACHINE_CHECK,
 	POSADA_X_BAD_STATE,	/* fail: the CPU refused to enter */
@@ -103,6 +104,10 @@ struct posada_exit {
 			bool has_error;
 			u32 error;
 		} fault;
+		struct {
+			u16 selector;
+			u8 source;	/* POSADA_TASK_* */
+		} task;
 		struct {
 			u8 vector;	/* 1 or 3 */
 			u64 dr6;	/* the bits that this #DB sets */

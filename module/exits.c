@@ -443,6 +443,37 @@ static int posada_x_timer(struct posada_vcpu *vcpu)
 	return 1;
 }
 
+#define POSADA_DR7_LOCAL	0x155	/* L0-3, LE: a task's own */
+
+/* Userspace completes it. What the CPU would do besides is done here. */
+static int posada_x_task(struct posada_vcpu *vcpu)
+{
+	const struct posada_exit *e = &vcpu->exit;
+	bool event = e->task.source == POSADA_TASK_GATE && e->interrupted.kind;
+	struct posada_dregs d;
+
+	vcpu->run->exit = POSADA_EXIT_TASK;
+	vcpu->run->task = (struct posada_exit_task){
+		.selector = e->task.selector, .source = e->task.source,
+		.insn_len = e->insn_len,
+		.flags = event && e->interrupted.has_error ? POSADA_TASK_ERROR : 0,
+		.error_code = event ? e->interrupted.error : 0,
+	};
+	/* The switch is the event's delivery; an IRET ends that of an NMI. */
+	if (event)
+		vcpu->pending.kind = POSADA_EVENT_NONE;
+	if (event && e->interrupted.kind == POSADA_EVENT_NMI)
+		vcpu->ops->set_nmi_masked(vcpu, true);
+	else if (e->task.source == POSADA_TASK_IRET)
+		vcpu->ops->set_nmi_masked(vcpu, false);
+	if (e->insn_len)
+		vcpu->shadow = 0;
+	posada_get_dregs(vcpu, &d);
+	d.dr7 &= ~(u64)POSADA_DR7_LOCAL;
+	posada_set_dregs(vcpu, &d);
+	return 0;
+}
+
 static int posada_x_shutdown(struct posada_vcpu *vcpu)
 {
 	/* Whoever starts it anew wants none of what brought it down. */
@@ -490,6 +521,7 @@ static const struct {
 	[POSADA_X_DR]	   = { posada_x_dr, POSADA_STAT_OTHER },
 	[POSADA_X_FAULT]   = { posada_x_fault, POSADA_STAT_EXCEPTION },
 	[POSADA_X_DEBUG]   = { posada_x_debug, POSADA_STAT_EXCEPTION },
+	[POSADA_X_TASK]	   = { posada_x_task, POSADA_STAT_OTHER },
 	[POSADA_X_SHUTDOWN] = { posada_x_shutdown, POSADA_STAT_OTHER },
 	[POSADA_X_MACHINE_CHECK] = { posada_x_machine_check, POSADA_STAT_OTHER },
 	[POSADA_X_BAD_STATE] = { posada_x_bad_state, POSADA_STAT_OTHER },

@@ -678,8 +678,8 @@ static void posada_fill(struct posada_vcpu *vcpu)
 	struct posada_run *run = vcpu->run;
 	u32 fill = READ_ONCE(run->wanted) & POSADA_GROUP_ALL;
 
-	/* Whoever completes a memory access, or a string, needs these. */
-	if (run->exit == POSADA_EXIT_MEMORY ||
+	/* Whoever completes an access, a string or a task switch needs these. */
+	if (run->exit == POSADA_EXIT_MEMORY || run->exit == POSADA_EXIT_TASK ||
 	    (run->exit == POSADA_EXIT_PORT &&
 	     (run->port.flags & POSADA_PORT_STRING)))
 		fill |= POSADA_GROUP_REGS | POSADA_GROUP_SREGS;

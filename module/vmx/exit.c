@@ -179,6 +179,23 @@ static void vmx_decode_dr(struct posada_vcpu *vcpu)
 	x->dr.gpr = DEBUG_REG_ACCESS_REG(info);
 }
 
+#define VMX_TASK_SOURCE	30	/* as POSADA_TASK_* */
+
+static void vmx_decode_task(struct posada_vcpu *vcpu)
+{
+	struct posada_exit *x = &vcpu->exit;
+	u32 info = vmx_tell(EXIT_QUALIFICATION);
+	u32 event = vmx_tell(IDT_VECTORING_INFO_FIELD);
+
+	x->kind = POSADA_X_TASK;
+	x->task.selector = info;
+	x->task.source = info >> VMX_TASK_SOURCE;
+	/* INT n, INT3 and INTO are instructions; other events are at one. */
+	if (x->task.source != POSADA_TASK_GATE ||
+	    (event & VECTORING_INFO_TYPE_MASK) > INTR_TYPE_HARD_EXCEPTION)
+		x->insn_len = vmx_tell(VM_EXIT_INSTRUCTION_LEN);
+}
+
 /* The exits with more to say than their row. */
 static noinline void vmx_decode_special(struct posada_vcpu *vcpu)
 {
@@ -202,6 +219,9 @@ static noinline void vmx_decode_special(struct posada_vcpu *vcpu)
 		break;
 	case EXIT_REASON_DR_ACCESS:
 		vmx_decode_dr(vcpu);
+		return;
+	case EXIT_REASON_TASK_SWITCH:
+		vmx_decode_task(vcpu);
 		return;
 	}
 	x->kind = POSADA_X_UNKNOWN;
