@@ -118,8 +118,12 @@ $(BUILD)/guest-stress.cpio: $(LAB)/guest-initrd $(LAB)/init.guest $(LAB)/lab.py 
 $(BUILD)/guest-ptp: $(LAB)/guest-ptp.c | $(BUILD)
 	@gcc -std=gnu11 -O2 -Wall -Wextra -static -o $@ $<
 
+# For `posada run ROOTFS`: the folder's kernel and modules.
+$(BUILD)/root/boot: $(LAB)/root-folder $(LAB)/lab.py
+	@$(LAB)/root-folder $(BUILD)/root
+
 .PHONY: guest-files
-guest-files: $(BUILD)/guest.cpio $(BUILD)/guest-stress.cpio
+guest-files: $(BUILD)/guest.cpio $(BUILD)/guest-stress.cpio $(BUILD)/root/boot
 
 setup:
 	@$(LAB)/setup check
@@ -128,7 +132,7 @@ setup:
 
 # One selftest after a change: only what it needs is built. T may name several.
 .PHONY: test-job check-job smoke-job
-test-job: module-$(KERNEL) userspace guest selftests $(BUILD)/guest.cpio
+test-job: module-$(KERNEL) userspace guest selftests $(BUILD)/guest.cpio $(BUILD)/root/boot
 	@$(LAB)/setup run $(KERNEL) $(if $(filter vmx %-bochs,$(HOST)),bochs)
 	@$(call job,$(LAB)/tests $(T))
 check-job smoke-job: %-job: | $(BUILD)

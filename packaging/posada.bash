@@ -22,13 +22,13 @@ _posada() {
 		return
 	fi
 	case $prev in
-	--kernel | -k | --initrd | -i | --module | --disk | --device)
+	--kernel | -k | --initrd | -i | --module | --modules | --disk | --device)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "${cur#\'}")
 		return ;;
 	--boot) mapfile -t COMPREPLY < <(compgen -W "linux multiboot pvh" -- "$cur"); return ;;
 	--backend) mapfile -t COMPREPLY < <(compgen -W "svm vmx" -- "$cur"); return ;;
-	--append | -a | --mem | -m | --vcpus | -c | --exec | -e | --name | --gdb | --timeout | -n) return ;;
+	--append | -a | --mem | -m | --vcpus | -c | --exec | -e | --env | -w | --workdir | -u | --user | --hostname | --name | --gdb | --timeout | -n) return ;;
 	esac
 	case $cur in
 	-*)
@@ -39,7 +39,7 @@ _posada() {
 	run)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-	stop | kill | console | generation | stats)
+	stop | kill | console | exec | generation | stats)
 		mapfile -t COMPREPLY < <(compgen -W "$(_posada_names "$tool")" -- "$cur") ;;
 	esac
 }

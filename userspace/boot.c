@@ -242,6 +242,10 @@ uint64_t boot_initrd(struct machine *m, uint64_t floor, uint64_t ceiling,
 		image_read(&img, cfg->initrd, "initrd");
 	if (cfg->exec)
 		archive = exec_archive(cfg->exec, &archive_bytes);
+	if (cfg->root.path) {
+		archive = cfg->root.archive;
+		archive_bytes = cfg->root.archive_bytes;
+	}
 	gap = round_up(img.bytes, 4);
 	*bytes = archive ? gap + archive_bytes : img.bytes;
 	if (!*bytes)

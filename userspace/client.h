@@ -38,13 +38,14 @@ void client_json(const struct fields *f);
 /* The names of the VMs that answer, sorted, to be freed; NULL after the last. */
 char **client_names(void);
 
-/* ---- client.c, client_console.c, client_top.c ---- */
+/* ---- client.c, client_console.c, client_exec.c, client_top.c ---- */
 
 int cmd_ps(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_kill(int argc, char **argv);
 int cmd_generation(int argc, char **argv);
 int cmd_console(int argc, char **argv);
+int cmd_exec(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 

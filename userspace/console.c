@@ -21,6 +21,7 @@
 struct console {
 	pthread_t thread;
 	struct control *control;	/* who looks on, or NULL */
+	int fd;				/* -1: nobody else does */
 	pthread_mutex_t lock;		/* guards all below */
 	pthread_cond_t more;		/* for the thread */
 	pthread_cond_t room;		/* for the vCPUs */
@@ -28,7 +29,7 @@ struct console {
 	bool asleep;			/* the thread waits for more */
 	bool no_wait;			/* a full queue grows no further */
 	bool finish;
-	bool broken;			/* stdout is gone */
+	bool broken;			/* the descriptor is gone */
 	uint8_t queue[QUEUE_BYTES];
 };
 
@@ -39,11 +40,11 @@ static uint32_t used(const struct console *c)
 
 static void write_all(struct console *c, const uint8_t *data, size_t bytes)
 {
-	struct pollfd p = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	struct pollfd p = { .fd = c->fd, .events = POLLOUT };
 	ssize_t n;
 
 	while (bytes && !c->broken) {
-		n = write(STDOUT_FILENO, data, bytes);
+		n = write(c->fd, data, bytes);
 		if (n > 0) {
 			data += n;
 			bytes -= (size_t)n;
@@ -131,11 +132,13 @@ void console_finish(struct console *c)
 	free(c);
 }
 
-struct console *console_create(struct control *control)
+struct console *console_create(struct control *control, int fd)
 {
 	struct console *c = xcalloc(1, sizeof(*c));
 
 	c->control = control;
+	c->fd = fd;
+	c->broken = fd < 0;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->more, NULL);
 	pthread_cond_init(&c->room, NULL);

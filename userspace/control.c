@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent_port.h"
 #include "control.h"
 #include "gdb.h"
 #include "machine.h"
@@ -86,6 +87,8 @@ static void put_info(struct control *c, FILE *f)
 	put_number(f, "vcpus", c->m->nr_cpus);
 	put_number(f, "memory", c->cfg->mem);
 	put_text(f, "kernel", c->cfg->kernel);
+	put_text(f, "agent", c->m->agent ? "port" : "none");
+	put_number(f, "vsock", c->cfg->dev.vsock_cid);
 }
 
 static void put_stats(struct control *c, FILE *f)
@@ -208,12 +211,33 @@ static void stats(struct control *c, struct client *cl)
 	drop(c, cl);
 }
 
+/* The socket is the agent's from here on. */
+static void exec(struct control *c, struct client *cl)
+{
+	static const char closed[] = "error no agent answers in the guest: has that started, and posada-agent in it?\n",
+		full[] = "error as many commands as there may be are running\n";
+	const char *error = closed;
+
+	if (c->m->agent && agent_port_is_open(c->m->agent)) {
+		send_text(cl, "ok\n", 3);
+		if (agent_port_join(c->m->agent, cl->fd)) {
+			pthread_mutex_lock(&c->lock);
+			cl->kind = FREE;
+			pthread_mutex_unlock(&c->lock);
+			return;
+		}
+		error = full;
+	}
+	send_text(cl, error, strlen(error));
+	drop(c, cl);
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(struct control *c, struct client *cl);
 } commands[] = {
 	{ "info", info }, { "stats", stats }, { "stop", stop },
-	{ "kill", kill_vm }, { "console", attach },
+	{ "kill", kill_vm }, { "console", attach }, { "exec", exec },
 	{ "generation", generation },
 };
 

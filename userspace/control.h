@@ -9,6 +9,7 @@
  *	kill		the same, at once
  *	generation	"ok", then "n told N"
  *	console		"ok", then the serial line, both ways
+ *	exec		"ok", then frames of agent/protocol.h, both ways
  *
  * or "error TEXT".
  */

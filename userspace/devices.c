@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent_port.h"
 #include "devices.h"
 #include "loop.h"
 #include "machine.h"
@@ -10,13 +11,14 @@
 #include "virtio.h"
 #include "virtio_transport.h"
 
-#define MAX_DEVICES	(MAX_DISKS + MAX_NETS + MAX_SHARES + 4)
+#define MAX_DEVICES	(MAX_DISKS + MAX_NETS + MAX_SHARES + 5)
 
 struct devices {
 	const struct config *cfg;
 	struct virtio_memory mem;
 	struct pci *pci;
 	struct virtio_device *hvc;	/* among the others; NULL: none */
+	struct virtio_device *agent;	/* likewise */
 	unsigned int count;
 	struct {
 		struct virtio_device *d;
@@ -59,6 +61,10 @@ struct devices *devices_create(const struct config *cfg, int room_fd)
 		ds->hvc = hvc_create(&ds->mem, room_fd);
 		add(ds, ds->hvc);
 	}
+	if (c->agent) {
+		ds->agent = agent_port_create(&ds->mem);
+		add(ds, ds->agent);
+	}
 	if (c->vsock_cid)
 		add(ds, vsock_create(c->vsock_cid, &ds->mem));
 	if (c->balloon)
@@ -94,6 +100,7 @@ void devices_attach(struct machine *m, struct devices *ds)
 
 	m->devices = ds;
 	m->hvc = ds->hvc;
+	m->agent = ds->agent;
 	if (!ds->count)
 		return;
 	map_memory(ds, m);

@@ -64,6 +64,7 @@ struct device_config {
 	bool rng;
 	bool hvc;			/* the terminal is a virtio console */
 	bool ring;			/* or the console of hypercalls */
+	bool agent;			/* a port to the agent in the guest */
 	bool balloon;
 	uint64_t balloon_target;	/* bytes; 0: all of the memory */
 	uint32_t vsock_cid;		/* 0: none */

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpio.h"
 #include "exec.h"
 #include "machine.h"
 
-#define MODE_SCRIPT	0100755
 #define LINE_BYTES	64
 
 struct exec {
@@ -19,36 +19,15 @@ struct exec {
 	size_t used;
 };
 
-static void pad4(FILE *f)
-{
-	while (ftell(f) & 3)
-		fputc(0, f);
-}
-
-/* One member, in the "newc" format of cpio(5). */
-static void member(FILE *f, const char *name, unsigned int ino,
-		   unsigned int mode, const char *data, size_t bytes)
-{
-	fprintf(f, "070701%08X%08X%08X%08X%08X%08X%08zX%08X%08X%08X%08X%08zX%08X",
-		ino, mode, 0, 0, 1, 0, bytes, 0, 0, 0, 0, strlen(name) + 1, 0);
-	fwrite(name, 1, strlen(name) + 1, f);
-	pad4(f);
-	fwrite(data, 1, bytes, f);
-	pad4(f);
-}
-
 uint8_t *exec_archive(const char *command, size_t *bytes)
 {
-	char *script = xasprintf("#!/bin/sh\n%s\n", command), *archive = NULL;
-	FILE *f = open_memstream(&archive, bytes);
+	char *script = xasprintf("#!/bin/sh\n%s\n", command);
+	struct cpio c;
 
-	if (!f)
-		die("out of memory");
-	member(f, "posada-exec", 1, MODE_SCRIPT, script, strlen(script));
-	member(f, "TRAILER!!!", 0, 0, "", 0);
-	fclose(f);
+	cpio_begin(&c);
+	cpio_add(&c, "posada-exec", CPIO_PROGRAM, script, strlen(script));
 	free(script);
-	return (uint8_t *)archive;
+	return cpio_end(&c, bytes);
 }
 
 static void take_line(struct exec *e)

@@ -57,7 +57,7 @@ void boot_firmware_state(struct machine *m, bool x2apic);
 
 /* Write the command line; -> its gpa. @limit: bytes with the NUL, or 0. */
 uint64_t boot_cmdline(struct machine *m, const char *text, size_t limit);
-/* The initrd and the --exec archive behind it; @bytes 0: neither. */
+/* The initrd and the archive of --exec or ROOTFS behind it; @bytes 0: neither. */
 uint64_t boot_initrd(struct machine *m, uint64_t floor, uint64_t ceiling,
 		     uint64_t *bytes);
 

@@ -149,6 +149,7 @@ struct machine *machine_create(const struct config *cfg)
 	m->stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (m->stop_fd < 0)
 		die("cannot create an eventfd: %s", strerror(errno));
+	m->term_fd = cfg->root.path ? eventfd(0, EFD_CLOEXEC) : -1;
 	create_vm(m);
 	choose_cpu(m);
 	create_memory(m);
@@ -185,6 +186,10 @@ void machine_stop(struct machine *m, int status, char *words)
 
 void machine_power_button(struct machine *m)
 {
+	if (m->term_fd >= 0) {
+		eventfd_write(m->term_fd, 1);
+		return;
+	}
 	ioapic_set(m->ioapic, POWER_BUTTON_PIN, true);
 	ioapic_set(m->ioapic, POWER_BUTTON_PIN, false);
 }
@@ -221,5 +226,7 @@ void machine_free(struct machine *m)
 	ioapic_free(m->ioapic);
 	free(m->last_words);
 	close(m->stop_fd);
+	if (m->term_fd >= 0)
+		close(m->term_fd);
 	free(m);
 }

@@ -26,6 +26,7 @@
 #include <stdio.h>
 
 #include "libposada.h"
+#include "agent_client.h"
 #include "bus.h"
 #include "devices.h"
 
@@ -60,6 +61,17 @@
 enum boot_kind { BOOT_AUTO, BOOT_LINUX, BOOT_PVH, BOOT_MULTIBOOT };
 enum stats_kind { STATS_NONE, STATS_TEXT, STATS_JSON };
 
+/* posada run ROOTFS: see root.h. */
+struct root_config {
+	const char *path;		/* NULL: no ROOTFS */
+	const char *modules;		/* NULL: where the kernel's are */
+	const char *hostname;		/* NULL: the VM's name */
+	const char *short_exec;		/* -e, which is --exec without a ROOTFS */
+	struct agent_command command;
+	uint8_t *archive;		/* built by root_prepare() */
+	size_t archive_bytes;
+};
+
 struct config {
 	const char *device;
 	const char *kernel;
@@ -78,6 +90,7 @@ struct config {
 	enum posada_backend_id backend;
 	bool portable_cpu;
 	struct device_config dev;
+	struct root_config root;
 };
 
 /* Slots of guest memory. */
@@ -105,6 +118,7 @@ struct machine {
 	struct calls *calls;
 	struct devices *devices;
 	struct virtio_device *hvc;	/* the terminal's, NULL: it is COM1's */
+	struct virtio_device *agent;	/* the port to it, NULL: there is none */
 	bool has_pci;
 	unsigned int nr_mmio;		/* virtio-mmio devices */
 	struct gdb *gdb;		/* NULL without --gdb */
@@ -121,6 +135,7 @@ struct machine {
 	/* The first to end the machine sets the status and what to say. */
 	atomic_bool stopping;
 	int stop_fd;			/* eventfd: readable once stopping */
+	int term_fd;			/* eventfd: SIGTERM for ROOTFS's command, or -1 */
 	int status;
 	char *last_words;		/* for stderr, after the console's */
 	int exec_status;		/* what COM2 reported, or -1 */
@@ -132,7 +147,9 @@ struct machine *machine_create(const struct config *cfg);
 void machine_start(struct machine *m);
 /* Stop with @status, unless stopping already; @words is given away. */
 void machine_stop(struct machine *m, int status, char *words);
-/* Press it: the guest powers off by itself, if it listens. Any thread. */
+/* Press it: the guest powers off by itself, if it listens; a ROOTFS's command
+ * gets SIGTERM. Any thread.
+ */
 void machine_power_button(struct machine *m);
 /* Wait until all vCPU threads have ended and all output is out. */
 void machine_finish(struct machine *m);

@@ -14,6 +14,7 @@
 #include "gdb.h"
 #include "image.h"
 #include "options.h"
+#include "root.h"
 #include "term.h"
 #include "uart.h"
 
@@ -25,10 +26,11 @@ static const char help[] =
 	"usage: posada COMMAND [options]\n"
 	"\n"
 	"Commands\n"
-	"  run       boot a kernel in a virtual machine\n"
+	"  run       boot a kernel in a virtual machine, or run a program in a folder\n"
 	"  ps        list the virtual machines that run\n"
 	"  stop      press a machine's power button, wait until it is off\n"
 	"  kill      end a machine at once\n"
+	"  exec      run a program in a machine that runs\n"
 	"  console   a machine's serial line on this terminal\n"
 	"  generation tell a machine's guest that it was restored or copied\n"
 	"  stats     a machine's counters\n"
@@ -65,6 +67,8 @@ static int cmd_doctor(int argc, char **argv)
 /* The status of --exec is that of its command; only then. */
 static int final_status(struct machine *m)
 {
+	if (m->cfg->root.path)
+		return root_status(m);
 	if (!m->cfg->exec || m->status)
 		return m->status;
 	if (m->exec_status >= 0)
@@ -75,16 +79,20 @@ static int final_status(struct machine *m)
 
 static int run_machine(struct machine *m, struct exec *exec, int room_fd)
 {
+	bool root = m->cfg->root.path;
 	int status;
 
 	misc_init(m);
-	m->console = console_create(m->control);
-	m->com1 = uart_create(m, COM1_PORT, COM1_PIN, console_put, m->console,
-			      room_fd);
+	/* What the command writes is all that is for stdout. */
+	m->console = console_create(m->control, root ? -1 : STDOUT_FILENO);
+	m->com1 = uart_create(m, COM1_PORT, COM1_PIN,
+			      root ? root_console_put : console_put,
+			      root ? (void *)m : m->console, room_fd);
 	m->com2 = uart_create(m, COM2_PORT, COM2_PIN, exec_put, exec, -1);
 	if (m->cfg->gdb)
 		m->gdb = gdb_create(m, m->cfg->gdb);
-	term_raw();
+	if (!root)
+		term_raw();
 	if (m->hvc)
 		hvc_set_output(m->hvc, console_put, m->console);
 	m->calls = calls_create(m, room_fd);
@@ -93,7 +101,10 @@ static int run_machine(struct machine *m, struct exec *exec, int room_fd)
 	gdb_start(m->gdb);
 	control_start(m->control, m);
 	machine_start(m);
-	term_loop(m, room_fd);
+	if (root)
+		root_attend(m);
+	else
+		term_loop(m, room_fd);
 	machine_finish(m);
 	gdb_finish(m->gdb);
 	control_finish(m->control);
@@ -121,6 +132,8 @@ static int cmd_run(int argc, char **argv)
 	if (room_fd < 0)
 		die("cannot create an eventfd: %s", strerror(errno));
 	options_parse(&cfg, argc, argv);
+	if (cfg.root.path)
+		root_prepare(&cfg);
 	/* Whatever can be found wrong is found before anything is created. */
 	boot_check(&cfg, &kernel);
 	/* Before any thread starts: the devices' inherit this. */
@@ -145,8 +158,8 @@ static const struct {
 } commands[] = {
 	{ "run", cmd_run }, { "ps", cmd_ps }, { "stop", cmd_stop },
 	{ "kill", cmd_kill }, { "console", cmd_console },
-	{ "stats", cmd_stats }, { "top", cmd_top }, { "doctor", cmd_doctor },
-	{ "generation", cmd_generation },
+	{ "exec", cmd_exec }, { "stats", cmd_stats }, { "top", cmd_top },
+	{ "doctor", cmd_doctor }, { "generation", cmd_generation },
 };
 
 int main(int argc, char **argv)

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "machine.h"
 #include "names.h"
@@ -17,9 +18,13 @@
 
 static const char help[] =
 	"usage: posada run [options] KERNEL\n"
+	"       posada run [options] ROOTFS [-- COMMAND [ARGUMENT...]]\n"
 	"\n"
 	"Boot KERNEL, a bzImage, or an ELF image with a multiboot header or a PVH entry,\n"
 	"in a virtual machine. Its first serial port is this terminal.\n"
+	"\n"
+	"Or run COMMAND (/bin/sh) in one whose root is the folder ROOTFS: what it writes\n"
+	"stays in the guest's memory. Its stdin, stdout and stderr are these here.\n"
 	"\n"
 	"The guest\n"
 	"  -k, --kernel FILE     the same as KERNEL\n"
@@ -29,6 +34,19 @@ static const char help[] =
 	"      --module 'FILE [ARGS]'\n"
 	"                        multiboot module; may be given several times\n"
 	"      --boot KIND       linux, multiboot or pvh, where the image allows several\n"
+	"\n"
+	"A folder as root\n"
+	"  -k, --kernel FILE     [the newest in ROOTFS/boot, else in /boot]\n"
+	"      --modules DIR     its modules, with modules.dep  [ROOTFS/lib/modules/RELEASE,\n"
+	"                        else /lib/modules/RELEASE]\n"
+	"  -e, --env NAME[=VALUE]\n"
+	"                        set, or pass on, a variable of the environment\n"
+	"  -w, --workdir DIR     the working folder                        [/]\n"
+	"  -u, --user USER[:GROUP]\n"
+	"                        names or numbers                          [root]\n"
+	"      --hostname NAME   the guest's name                          [that of --name]\n"
+	"  -t, --tty             a terminal in the guest, as where stdin and stdout are one\n"
+	"  -T, --no-tty          none\n"
 	"\n"
 	"The machine\n"
 	"  -m, --mem SIZE        memory, in MiB or with suffix K, M, G, T  [512M]\n"
@@ -50,6 +68,7 @@ static const char help[] =
 	"      --console serial|virtio|ring\n"
 	"                        the terminal is ttyS0, a virtio console, or the console\n"
 	"                        of Posada's hypercalls                [serial]\n"
+	"      --agent           a port to posada-agent in the guest, for posada exec\n"
 	"      --vsock CID       sockets between host and guest\n"
 	"      --balloon[=SIZE]  give back memory that is free, or all above SIZE\n"
 	"      --rng             the host's random numbers\n"
@@ -75,14 +94,15 @@ static const char help[] =
 	"\n"
 	"Exit status\n"
 	"  0 when the guest powers off or reboots, or the session is ended by key;\n"
-	"  that of CMD with --exec; (v << 1) | 1 when the guest writes v to port 0xf4;\n"
+	"  that of CMD with --exec, of COMMAND with ROOTFS; (v << 1) | 1 when the guest writes v to port 0xf4;\n"
 	"  1 on any failure, 2 on a usage error, 128 + N when ended by signal N.\n";
 
 enum {
 	OPT_MODULE = 256, OPT_BOOT, OPT_BACKEND, OPT_CPU, OPT_DEVICE, OPT_STATS,
 	OPT_DISK, OPT_RNG, OPT_VIRTIO, OPT_NET, OPT_SHARE, OPT_CONSOLE,
 	OPT_VSOCK, OPT_BALLOON, OPT_PROFILE,
-	OPT_GDB, OPT_NAME,
+	OPT_GDB, OPT_NAME, OPT_MODULES, OPT_ENV, OPT_HOSTNAME, OPT_AGENT,
+	OPT_EXEC,
 };
 
 static const struct option options[] = {
@@ -96,10 +116,18 @@ static const struct option options[] = {
 	{ "backend", required_argument, NULL, OPT_BACKEND },
 	{ "cpu",     required_argument, NULL, OPT_CPU },
 	{ "device",  required_argument, NULL, OPT_DEVICE },
-	{ "exec",    required_argument, NULL, 'e' },
+	{ "exec",    required_argument, NULL, OPT_EXEC },
 	{ "gdb",     required_argument, NULL, OPT_GDB },
 	{ "name",    required_argument, NULL, OPT_NAME },
 	{ "stats",   optional_argument, NULL, OPT_STATS },
+	{ "modules", required_argument, NULL, OPT_MODULES },
+	{ "env",     required_argument, NULL, OPT_ENV },
+	{ "workdir", required_argument, NULL, 'w' },
+	{ "user",    required_argument, NULL, 'u' },
+	{ "hostname", required_argument, NULL, OPT_HOSTNAME },
+	{ "tty",     no_argument,       NULL, 't' },
+	{ "no-tty",  no_argument,       NULL, 'T' },
+	{ "agent",   no_argument,       NULL, OPT_AGENT },
 	{ "disk",    required_argument, NULL, OPT_DISK },
 	{ "net",     required_argument, NULL, OPT_NET },
 	{ "share",   required_argument, NULL, OPT_SHARE },
@@ -240,6 +268,9 @@ static void take_device(struct device_config *dev, int c, char *arg)
 		dev->balloon = true;
 		dev->balloon_target = arg ? parse_mem("balloon", arg) : 0;
 		break;
+	case OPT_AGENT:
+		dev->agent = true;
+		break;
 	case OPT_RNG:
 		dev->rng = true;
 		break;
@@ -268,7 +299,24 @@ static void take_option(struct config *cfg, int c, char *arg)
 		cfg->vcpus = parse_vcpus(arg);
 		break;
 	case 'e':
+		/* With a ROOTFS, which may come later, it is --env. */
+		cfg->root.short_exec = arg;
+		option_command(&cfg->root.command, 'e', arg, "run");
+		break;
+	case OPT_EXEC:
 		cfg->exec = arg;
+		break;
+	case OPT_ENV:
+		option_command(&cfg->root.command, 'e', arg, "run");
+		break;
+	case OPT_MODULES:
+		cfg->root.modules = arg;
+		break;
+	case OPT_HOSTNAME:
+		if (!name_is_valid(arg))
+			usage_error("run", "--hostname '%s': letters, digits, dots, dashes and underscores",
+				    arg);
+		cfg->root.hostname = arg;
 		break;
 	case 'h':
 		fputs(help, stdout);
@@ -308,7 +356,8 @@ static void take_option(struct config *cfg, int c, char *arg)
 		cfg->profile = parse_stats("profile-boot", arg);
 		break;
 	default:
-		take_device(&cfg->dev, c, arg);
+		if (!option_command(&cfg->root.command, c, arg, "run"))
+			take_device(&cfg->dev, c, arg);
 	}
 }
 
@@ -324,24 +373,78 @@ static void bad_option(int c, char **argv)
 	usage_error("run", "unknown option or bad use: %s", arg);
 }
 
+/* What stands behind "--" is the command's. -> the arguments before it. */
+static int split_command(struct agent_command *cmd, int argc, char **argv)
+{
+	static char *shell[2] = { (char *)"/bin/sh" };
+	int i;
+
+	cmd->argv = shell;
+	cmd->argc = 1;
+	for (i = 1; i < argc && strcmp(argv[i], "--"); i++)
+		;
+	if (i + 1 < argc) {
+		cmd->argv = argv + i + 1;
+		cmd->argc = (unsigned int)(argc - i - 1);
+	}
+	return i;
+}
+
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+static void check_root(const struct config *cfg)
+{
+	if (cfg->exec || cfg->nr_modules || cfg->boot == BOOT_MULTIBOOT)
+		usage_error("run", "--exec, --module and --boot multiboot are not for a ROOTFS");
+}
+
+/* KERNEL or ROOTFS, and that nothing is given that is for the other. */
+static void take_words(struct config *cfg, int argc, char **argv, bool command)
+{
+	if (optind < argc && is_folder(argv[optind]))
+		cfg->root.path = argv[optind++];
+	else if (optind < argc && !cfg->kernel)
+		cfg->kernel = argv[optind++];
+	if (optind < argc)
+		usage_error("run", "unexpected argument '%s'; a command stands behind --",
+			    argv[optind]);
+	if (cfg->root.path) {
+		check_root(cfg);
+		return;
+	}
+	if (command || cfg->root.modules || cfg->root.hostname ||
+	    cfg->root.command.folder || cfg->root.command.user ||
+	    cfg->root.command.tty)
+		usage_error("run", "a command, --modules, --workdir, --user, --hostname and --tty take a folder as ROOTFS%s%s",
+			    cfg->kernel ? ", not " : "",
+			    cfg->kernel ? cfg->kernel : "");
+	if (cfg->root.short_exec)
+		cfg->exec = cfg->root.short_exec;
+	if (!cfg->kernel)
+		usage_error("run", "no kernel given");
+}
+
 void options_parse(struct config *cfg, int argc, char **argv)
 {
-	int c;
+	int c, words;
+	bool given;
 
 	*cfg = (struct config){
 		.device = POSADA_DEVICE, .vcpus = 1, .mem = DEFAULT_MEM,
 	};
+	words = split_command(&cfg->root.command, argc, argv);
+	given = words < argc;
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":k:i:a:m:c:e:h", options, NULL)) !=
-	       -1) {
+	while ((c = getopt_long(words, argv, ":k:i:a:m:c:e:w:u:tTh", options,
+				NULL)) != -1) {
 		if (c == '?' || c == ':')
 			bad_option(c, argv);
 		take_option(cfg, c, optarg);
 	}
-	if (optind < argc && !cfg->kernel)
-		cfg->kernel = argv[optind++];
-	if (optind < argc)
-		usage_error("run", "unexpected argument '%s'", argv[optind]);
-	if (!cfg->kernel)
-		usage_error("run", "no kernel given");
+	take_words(cfg, words, argv, given);
 }

@@ -13,4 +13,9 @@ void options_parse(struct config *cfg, int argc, char **argv);
 void usage_error(const char *topic, const char *fmt, ...)
 	__attribute__((noreturn, format(printf, 2, 3)));
 
+/* An option of posada exec, or of posada run ROOTFS; -> whether it is one. */
+struct agent_command;
+bool option_command(struct agent_command *cmd, int c, const char *arg,
+		    const char *topic);
+
 #endif /* OPTIONS_H */

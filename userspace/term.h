@@ -32,8 +32,8 @@ void term_loop(struct machine *m, int room_fd);
 /* Block the signals that term_loop() takes; before any thread starts. */
 void term_block_signals(void);
 
-/* @control (NULL: none) gets the output as well. */
-struct console *console_create(struct control *control);
+/* Output goes to @fd (-1: none), and to @control (NULL: none). */
+struct console *console_create(struct control *control, int fd);
 /* Queue a byte of output. Waits while the queue is full, unless the console
  * has been told to stop waiting.
  */

@@ -15,6 +15,8 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
+#include "../../userspace/agent/protocol.h"
+#include "../../userspace/agent_port.h"
 #include "../../userspace/machine.h"
 #include "../unit/vdriver.h"
 #include "vfuzz.h"
@@ -199,6 +201,28 @@ static struct virtio_device *new_console(void)
 	return hvc_create(&v.mem, -1);
 }
 
+static struct virtio_device *new_agent(void)
+{
+	return agent_port_create(&v.mem);
+}
+
+/* Control messages, and what could be frames. */
+static uint32_t agent_request(struct input *in, uint8_t *to)
+{
+	struct agent_frame f = {
+		.session = below(in, 3), .type = (uint8_t)below(in, 12),
+		.bytes = (uint16_t)below(in, 16),
+	};
+	uint16_t event = (uint16_t)below(in, 8);
+
+	if (below(in, 2))
+		return plain_request(in, to);
+	memcpy(to, &f, sizeof(f));
+	if (below(in, 2))
+		memcpy(to + 4, &event, sizeof(event));
+	return sizeof(f) + f.bytes;
+}
+
 static struct virtio_device *new_rng(void)
 {
 	return rng_create(&v.mem);
@@ -213,13 +237,14 @@ static const struct {
 	{ new_balloon, balloon_request },
 	{ new_console, plain_request },
 	{ new_rng, plain_request },
+	{ new_agent, agent_request },
 #ifdef HAVE_SLIRP
 	{ new_net, net_request },
 #endif
 };
 
 const char *const vfuzz_names[] = {
-	"disk", "share", "balloon", "console", "rng",
+	"disk", "share", "balloon", "console", "rng", "agent",
 #ifdef HAVE_SLIRP
 	"net",
 #endif
