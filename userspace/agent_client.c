@@ -136,6 +136,7 @@ static size_t build_start(const struct agent_command *cmd, bool tty,
 	for (i = 0; i < cmd->nr_env; i++)
 		at = add_word(to, at, cmd->env[i]);
 	memcpy(to, &s, sizeof(s));
+	free((void *)term);
 	return at;
 }
 

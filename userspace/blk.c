@@ -313,11 +313,20 @@ static void enqueue(struct blk *b, struct job *j)
 	pthread_mutex_unlock(&b->lock);
 }
 
+/* With the first request: they are confined as this thread is. */
+static void start_workers(struct blk *b)
+{
+	for (; b->workers < WORKERS; b->workers++)
+		if (pthread_create(&b->worker[b->workers], NULL, worker_main, b))
+			die("cannot start a thread for %s", b->d.name);
+}
+
 static void blk_kick(struct virtio_device *d, struct virtqueue *vq)
 {
 	struct blk *b = (struct blk *)d;
 	struct job *j = xcalloc(1, sizeof(*j));
 
+	start_workers(b);
 	do {
 		vq_ignore(vq);
 		while (vq_pop(vq, &j->chain)) {
@@ -450,13 +459,6 @@ static void fill_config(struct blk *b, unsigned int queues)
 	b->d.config_bytes = sizeof(c);
 }
 
-static void start_workers(struct blk *b)
-{
-	for (; b->workers < WORKERS; b->workers++)
-		if (pthread_create(&b->worker[b->workers], NULL, worker_main, b))
-			die("cannot start a thread for %s", b->d.name);
-}
-
 struct virtio_device *blk_create(const struct disk_config *cfg,
 				 unsigned int index, unsigned int vcpus,
 				 const struct virtio_memory *mem)
@@ -486,6 +488,5 @@ struct virtio_device *blk_create(const struct disk_config *cfg,
 	pthread_cond_init(&b->more, NULL);
 	virtio_init(&b->d, &blk_ops, name, mem, features, queues);
 	fill_config(b, queues);
-	start_workers(b);
 	return &b->d;
 }

@@ -89,6 +89,7 @@ struct config {
 	enum stats_kind profile;
 	enum posada_backend_id backend;
 	bool portable_cpu;
+	bool no_sandbox;
 	struct device_config dev;
 	struct root_config root;
 };

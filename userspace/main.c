@@ -15,6 +15,7 @@
 #include "image.h"
 #include "options.h"
 #include "root.h"
+#include "sandbox.h"
 #include "term.h"
 #include "uart.h"
 
@@ -77,20 +78,32 @@ static int final_status(struct machine *m)
 	return STATUS_FAILED;
 }
 
+/* All has been opened, and no thread has been started. */
+static void confine(const struct config *cfg)
+{
+	struct sandbox s;
+
+	if (cfg->no_sandbox)
+		return;
+	sandbox_plan(&s, cfg);
+	sandbox_enter(&s);
+}
+
 static int run_machine(struct machine *m, struct exec *exec, int room_fd)
 {
 	bool root = m->cfg->root.path;
 	int status;
 
 	misc_init(m);
+	if (m->cfg->gdb)
+		m->gdb = gdb_create(m, m->cfg->gdb);
+	confine(m->cfg);
 	/* What the command writes is all that is for stdout. */
 	m->console = console_create(m->control, root ? -1 : STDOUT_FILENO);
 	m->com1 = uart_create(m, COM1_PORT, COM1_PIN,
 			      root ? root_console_put : console_put,
 			      root ? (void *)m : m->console, room_fd);
 	m->com2 = uart_create(m, COM2_PORT, COM2_PIN, exec_put, exec, -1);
-	if (m->cfg->gdb)
-		m->gdb = gdb_create(m, m->cfg->gdb);
 	if (!root)
 		term_raw();
 	if (m->hvc)

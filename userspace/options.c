@@ -81,6 +81,7 @@ static const char help[] =
 	"      --name NAME       for posada ps, stop, console and the rest   [vm and the PID]\n"
 	"      --gdb ADDR        serve gdb at [HOST]:PORT, PORT or unix:PATH; the guest\n"
 	"                        waits for gdb's continue, but not with ,nowait behind ADDR\n"
+	"      --no-sandbox      do not confine this process once the machine is set up\n"
 	"      --stats[=json]    print exit counters at the end, on stderr\n"
 	"      --profile-boot[=json]\n"
 	"                        print where the time and the exits went, on stderr\n"
@@ -101,7 +102,7 @@ enum {
 	OPT_MODULE = 256, OPT_BOOT, OPT_BACKEND, OPT_CPU, OPT_DEVICE, OPT_STATS,
 	OPT_DISK, OPT_RNG, OPT_VIRTIO, OPT_NET, OPT_SHARE, OPT_CONSOLE,
 	OPT_VSOCK, OPT_BALLOON, OPT_PROFILE,
-	OPT_GDB, OPT_NAME, OPT_MODULES, OPT_ENV, OPT_HOSTNAME, OPT_AGENT,
+	OPT_GDB, OPT_NAME, OPT_MODULES, OPT_ENV, OPT_HOSTNAME, OPT_AGENT, OPT_NO_SANDBOX,
 	OPT_EXEC,
 };
 
@@ -120,6 +121,7 @@ static const struct option options[] = {
 	{ "gdb",     required_argument, NULL, OPT_GDB },
 	{ "name",    required_argument, NULL, OPT_NAME },
 	{ "stats",   optional_argument, NULL, OPT_STATS },
+	{ "no-sandbox", no_argument,    NULL, OPT_NO_SANDBOX },
 	{ "modules", required_argument, NULL, OPT_MODULES },
 	{ "env",     required_argument, NULL, OPT_ENV },
 	{ "workdir", required_argument, NULL, 'w' },
@@ -336,6 +338,9 @@ static void take_option(struct config *cfg, int c, char *arg)
 		break;
 	case OPT_CPU:
 		cfg->portable_cpu = parse_cpu(arg);
+		break;
+	case OPT_NO_SANDBOX:
+		cfg->no_sandbox = true;
 		break;
 	case OPT_DEVICE:
 		cfg->device = arg;

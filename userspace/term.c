@@ -33,7 +33,7 @@ static const char help[] =
 	"  Ctrl-A h       this help\r\n";
 
 static const int fatal_signals[] = {
-	SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS,
+	SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT,
 };
 
 static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
