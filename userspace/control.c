@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent_port.h"
+#include "cgroup.h"
 #include "control.h"
 #include "gdb.h"
 #include "machine.h"
@@ -97,6 +98,7 @@ static void put_stats(struct control *c, FILE *f)
 	unsigned int i;
 
 	put_number(f, "uptime_ms", uptime_ms(c));
+	cgroup_stats(f);
 	if (posada_vm_stats(c->m->vm, &s))
 		return;
 	for (i = 0; i < POSADA_STAT_COUNT; i++)

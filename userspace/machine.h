@@ -28,6 +28,7 @@
 #include "libposada.h"
 #include "agent_client.h"
 #include "bus.h"
+#include "cgroup.h"
 #include "devices.h"
 
 #define KIB			(1ULL << 10)
@@ -91,6 +92,7 @@ struct config {
 	bool portable_cpu;
 	bool no_sandbox;
 	struct device_config dev;
+	struct limits limits;
 	struct root_config root;
 };
 

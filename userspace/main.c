@@ -152,6 +152,7 @@ static int cmd_run(int argc, char **argv)
 	/* Before any thread starts: the devices' inherit this. */
 	term_block_signals();
 	control = control_create(&cfg);
+	cgroup_enter(&cfg);
 	devices = devices_create(&cfg, room_fd);
 	m = machine_create(&cfg);
 	m->control = control;

@@ -53,6 +53,10 @@ static const char help[] =
 	"  -c, --vcpus N         virtual CPUs                              [1]\n"
 	"      --cpu NAME        host: all that this host has; portable: what any has [host]\n"
 	"      --backend NAME    svm or vmx                                [the fastest]\n"
+	"      --limit [cpus=N][,memory=SIZE][,io=SIZE]\n"
+	"                        what this process may take: CPUs, memory, bytes a second\n"
+	"                        from and to each disk\n"
+	"      --cgroup DIR      where its control group is made   [/sys/fs/cgroup/posada]\n"
 	"      --device PATH     the module's device node                  [/dev/posada]\n"
 	"\n"
 	"Devices (virtio; posada(1) has more on each)\n"
@@ -102,7 +106,7 @@ enum {
 	OPT_MODULE = 256, OPT_BOOT, OPT_BACKEND, OPT_CPU, OPT_DEVICE, OPT_STATS,
 	OPT_DISK, OPT_RNG, OPT_VIRTIO, OPT_NET, OPT_SHARE, OPT_CONSOLE,
 	OPT_VSOCK, OPT_BALLOON, OPT_PROFILE,
-	OPT_GDB, OPT_NAME, OPT_MODULES, OPT_ENV, OPT_HOSTNAME, OPT_AGENT, OPT_NO_SANDBOX,
+	OPT_GDB, OPT_NAME, OPT_MODULES, OPT_ENV, OPT_HOSTNAME, OPT_AGENT, OPT_NO_SANDBOX, OPT_LIMIT, OPT_CGROUP,
 	OPT_EXEC,
 };
 
@@ -121,6 +125,8 @@ static const struct option options[] = {
 	{ "gdb",     required_argument, NULL, OPT_GDB },
 	{ "name",    required_argument, NULL, OPT_NAME },
 	{ "stats",   optional_argument, NULL, OPT_STATS },
+	{ "limit",   required_argument, NULL, OPT_LIMIT },
+	{ "cgroup",  required_argument, NULL, OPT_CGROUP },
 	{ "no-sandbox", no_argument,    NULL, OPT_NO_SANDBOX },
 	{ "modules", required_argument, NULL, OPT_MODULES },
 	{ "env",     required_argument, NULL, OPT_ENV },
@@ -282,6 +288,33 @@ static void take_device(struct device_config *dev, int c, char *arg)
 	}
 }
 
+/* Those of a folder as root; what is left is for devices. */
+static void take_root_option(struct config *cfg, int c, char *arg)
+{
+	switch (c) {
+	case 'e':
+		/* With a ROOTFS, which may come later, it is --env. */
+		cfg->root.short_exec = arg;
+		option_command(&cfg->root.command, 'e', arg, "run");
+		break;
+	case OPT_ENV:
+		option_command(&cfg->root.command, 'e', arg, "run");
+		break;
+	case OPT_MODULES:
+		cfg->root.modules = arg;
+		break;
+	case OPT_HOSTNAME:
+		if (!name_is_valid(arg))
+			usage_error("run", "--hostname '%s': letters, digits, dots, dashes and underscores",
+				    arg);
+		cfg->root.hostname = arg;
+		break;
+	default:
+		if (!option_command(&cfg->root.command, c, arg, "run"))
+			take_device(&cfg->dev, c, arg);
+	}
+}
+
 static void take_option(struct config *cfg, int c, char *arg)
 {
 	switch (c) {
@@ -300,25 +333,8 @@ static void take_option(struct config *cfg, int c, char *arg)
 	case 'c':
 		cfg->vcpus = parse_vcpus(arg);
 		break;
-	case 'e':
-		/* With a ROOTFS, which may come later, it is --env. */
-		cfg->root.short_exec = arg;
-		option_command(&cfg->root.command, 'e', arg, "run");
-		break;
 	case OPT_EXEC:
 		cfg->exec = arg;
-		break;
-	case OPT_ENV:
-		option_command(&cfg->root.command, 'e', arg, "run");
-		break;
-	case OPT_MODULES:
-		cfg->root.modules = arg;
-		break;
-	case OPT_HOSTNAME:
-		if (!name_is_valid(arg))
-			usage_error("run", "--hostname '%s': letters, digits, dots, dashes and underscores",
-				    arg);
-		cfg->root.hostname = arg;
 		break;
 	case 'h':
 		fputs(help, stdout);
@@ -338,6 +354,12 @@ static void take_option(struct config *cfg, int c, char *arg)
 		break;
 	case OPT_CPU:
 		cfg->portable_cpu = parse_cpu(arg);
+		break;
+	case OPT_LIMIT:
+		option_limit(&cfg->limits, arg);
+		break;
+	case OPT_CGROUP:
+		cfg->limits.folder = arg;
 		break;
 	case OPT_NO_SANDBOX:
 		cfg->no_sandbox = true;
@@ -361,8 +383,7 @@ static void take_option(struct config *cfg, int c, char *arg)
 		cfg->profile = parse_stats("profile-boot", arg);
 		break;
 	default:
-		if (!option_command(&cfg->root.command, c, arg, "run"))
-			take_device(&cfg->dev, c, arg);
+		take_root_option(cfg, c, arg);
 	}
 }
 

@@ -98,6 +98,7 @@ static void confine_files(const struct sandbox *s)
 		[SANDBOX_READ] = READ,
 		[SANDBOX_WRITE] = READ | WRITE | more,
 		[SANDBOX_REMOVE] = LANDLOCK_ACCESS_FS_REMOVE_FILE,
+		[SANDBOX_RMDIR] = LANDLOCK_ACCESS_FS_REMOVE_DIR,
 	};
 	unsigned int i;
 	int rules;
@@ -136,7 +137,7 @@ static const int always[] = {
 	SYS(clock_gettime), SYS(clock_nanosleep), SYS(nanosleep),
 	SYS(gettimeofday), SYS(getpid), SYS(gettid), SYS(tgkill),
 	SYS(getrandom), SYS(eventfd2), SYS(signalfd4),
-	SYS(restart_syscall), SYS(fcntl), SYS(unlink),
+	SYS(restart_syscall), SYS(fcntl), SYS(unlink), SYS(unlinkat),
 	SYS(recvfrom), SYS(recvmsg), SYS(sendto), SYS(sendmsg),
 	SYS(accept4), SYS(shutdown), SYS(getsockopt),
 	SYS(setsockopt), SYS(getsockname), SYS(getpeername),
@@ -147,7 +148,7 @@ static const int always[] = {
 
 /* A share's. */
 static const int for_files[] = {
-	SYS(openat), SYS(openat2), SYS(unlinkat), SYS(mkdirat),
+	SYS(openat), SYS(openat2), SYS(mkdirat),
 	SYS(mknodat), SYS(symlinkat), SYS(linkat), SYS(renameat), SYS(renameat2),
 	SYS(fchmodat), SYS(fchownat), SYS(fchown), SYS(utimensat),
 	SYS(readlinkat), SYS(getdents64), SYS(statfs), SYS(fstatfs),
@@ -156,7 +157,7 @@ static const int for_files[] = {
 
 /* libslirp's. */
 static const int for_network[] = {
-	SYS(bind), SYS(listen), SYS(connect), SYS(openat),
+	SYS(bind), SYS(listen), SYS(connect), SYS(accept), SYS(openat),
 	__NR_SCMP_ERROR
 };
 
@@ -312,6 +313,8 @@ void sandbox_plan(struct sandbox *s, const struct config *cfg)
 		add_folder(s, sockets, SANDBOX_REMOVE);
 	if (gdb)
 		add_folder(s, gdb, SANDBOX_REMOVE);
+	if (cgroup_folder())
+		add_folder(s, cgroup_folder(), SANDBOX_RMDIR);
 }
 
 void sandbox_enter(const struct sandbox *s)

@@ -6,7 +6,8 @@
  *	seccomp		system calls of a list; any other ends the process with
  *			a line that names it
  *	Landlock	files: the shared folders; elsewhere none, but that the
- *			sockets that it made may be removed
+ *			sockets and the control group that it made may be
+ *			removed
  *	capabilities	none; for a writable share of root's, those over files
  *	namespaces	no network but for --net user, no System V IPC, where
  *			this user may have namespaces of its own
@@ -18,9 +19,9 @@
 
 #include "devices.h"
 
-#define SANDBOX_FOLDERS	(MAX_SHARES + 2)
+#define SANDBOX_FOLDERS	(MAX_SHARES + 3)
 
-enum sandbox_access { SANDBOX_READ, SANDBOX_WRITE, SANDBOX_REMOVE };
+enum sandbox_access { SANDBOX_READ, SANDBOX_WRITE, SANDBOX_REMOVE, SANDBOX_RMDIR };
 
 struct sandbox {
 	bool network;		/* sockets to the world: --net user */
