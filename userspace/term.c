@@ -228,6 +228,8 @@ void term_block_signals(void)
 	sigset_t set;
 
 	signal_set(&set);
+	/* A thread that had it open would take it from who waits for it, and drop it. */
+	sigaddset(&set, SIGWINCH);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	/* A reader of our output that goes away is seen as an error there. */
 	signal(SIGPIPE, SIG_IGN);
