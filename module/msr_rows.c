@@ -138,11 +138,10 @@ static int write_pred_cmd(struct posada_vcpu *vcpu,
 			  const struct msr_row *row, u32 index, u64 value,
 			  enum posada_msr_by by)
 {
-	if (by != POSADA_BY_GUEST || !value)
-		return 0;
-	wrmsrl(MSR_IA32_PRED_CMD, value);
-	/* Lest the next one be an exit, too. */
-	vcpu->ops->set_msr(vcpu, index, value);
+	/* Where the backend has no use for it, the barrier itself remains. */
+	if (by == POSADA_BY_GUEST && value &&
+	    vcpu->ops->set_msr(vcpu, index, value))
+		wrmsrl(MSR_IA32_PRED_CMD, value);
 	return 0;
 }
 
