@@ -230,31 +230,19 @@ static bool too_many(void)
 	return true;
 }
 
+static void set_up(void)
+{
+	vd_init(&v);
+}
+
 int main(void)
 {
-	static const struct {
-		bool (*fn)(void);
-		const char *name;
-	} tests[] = {
+	static const struct vd_test tests[] = {
 		{ sessions, "sessions: numbers, frames, ends" },
 		{ without_credit, "a guest that sends without credit" },
 		{ too_long, "a frame that is too long" },
 		{ too_many, "too many sessions" },
 	};
-	size_t i, n = sizeof(tests) / sizeof(*tests);
-	bool ok, all = true;
 
-	/* Complaints about hostile drivers are not what is looked at. */
-	if (!freopen("/dev/null", "w", stderr))
-		return 1;
-	printf("KTAP version 1\n1..%zu\n", n);
-	for (i = 0; i < n; i++) {
-		vd_init(&v);
-		ok = tests[i].fn();
-		vd_free(&v);
-		printf("%sok %zu %s\n", ok ? "" : "not ", i + 1, tests[i].name);
-		fflush(stdout);
-		all = all && ok;
-	}
-	return all ? 0 : 1;
+	return !vd_run(&v, tests, sizeof(tests) / sizeof(*tests), set_up);
 }

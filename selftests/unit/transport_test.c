@@ -98,11 +98,6 @@ static void set_up(void)
 	messages = bells = 0;
 }
 
-static void tear_down(void)
-{
-	vd_free(&v);
-}
-
 static uint32_t seed = 1;
 
 static uint32_t rnd(uint32_t below)
@@ -422,30 +417,13 @@ static bool mmio(void)
 
 int main(void)
 {
-	static const struct {
-		bool (*fn)(void);
-		const char *name;
-	} tests[] = {
+	static const struct vd_test tests[] = {
 		{ pci_config, "PCI configuration space" },
 		{ pci_drive, "virtio-pci registers and MSI-X" },
 		{ pci_window, "virtio-pci's window in configuration space" },
 		{ registers_take_anything, "registers take anything" },
 		{ mmio, "virtio-mmio" },
 	};
-	size_t i, n = sizeof(tests) / sizeof(*tests);
-	bool ok, all = true;
 
-	/* Complaints about hostile drivers are not what is looked at. */
-	if (!freopen("/dev/null", "w", stderr))
-		return 1;
-	printf("KTAP version 1\n1..%zu\n", n);
-	for (i = 0; i < n; i++) {
-		set_up();
-		ok = tests[i].fn();
-		tear_down();
-		printf("%sok %zu %s\n", ok ? "" : "not ", i + 1, tests[i].name);
-		fflush(stdout);
-		all = all && ok;
-	}
-	return !all;
+	return !vd_run(&v, tests, sizeof(tests) / sizeof(*tests), set_up);
 }

@@ -547,17 +547,9 @@ static void set_up(void)
 	vd_init(&v);
 }
 
-static void tear_down(void)
-{
-	vd_free(&v);
-}
-
 int main(void)
 {
-	static const struct {
-		bool (*fn)(void);
-		const char *name;
-	} tests[] = {
+	static const struct vd_test tests[] = {
 		{ disk, "disk: requests, split rings" },
 		{ disk_packed, "disk: requests, packed rings" },
 		{ disk_readonly, "disk: read-only" },
@@ -575,23 +567,11 @@ int main(void)
 		{ network, "network: a question and its answer" },
 #endif
 	};
-	size_t i, n = sizeof(tests) / sizeof(*tests);
-	bool ok, all = true;
 	char *command;
+	bool all;
 
-	/* Complaints about hostile drivers are not what is looked at. */
-	if (!freopen("/dev/null", "w", stderr))
-		return 1;
 	make_files();
-	printf("KTAP version 1\n1..%zu\n", n);
-	for (i = 0; i < n; i++) {
-		set_up();
-		ok = tests[i].fn();
-		tear_down();
-		printf("%sok %zu %s\n", ok ? "" : "not ", i + 1, tests[i].name);
-		fflush(stdout);
-		all = all && ok;
-	}
+	all = vd_run(&v, tests, sizeof(tests) / sizeof(*tests), set_up);
 	command = xasprintf("rm -rf %s", dir);
 	if (system(command))
 		all = false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A virtio driver for tests. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -329,4 +330,25 @@ void vd_init_echo(struct vdriver *v)
 	e->d.config_bytes = 8;
 	memcpy(e->d.config, "\1\2\3\4\5\6\7\10", 8);
 	vd_bind(v, &e->d);
+}
+
+bool vd_run(struct vdriver *v, const struct vd_test *tests, size_t n,
+	    void (*set_up)(void))
+{
+	bool ok, all = true;
+	size_t i;
+
+	/* Complaints about hostile drivers are not what is looked at. */
+	if (!freopen("/dev/null", "w", stderr))
+		return false;
+	printf("KTAP version 1\n1..%zu\n", n);
+	for (i = 0; i < n; i++) {
+		set_up();
+		ok = tests[i].fn();
+		vd_free(v);
+		printf("%sok %zu %s\n", ok ? "" : "not ", i + 1, tests[i].name);
+		fflush(stdout);
+		all = all && ok;
+	}
+	return all;
 }

@@ -57,6 +57,15 @@ void vd_init_echo(struct vdriver *v);
 void vd_free(struct vdriver *v);
 void *vd_at(struct vdriver *v, uint64_t gpa);
 
+struct vd_test {
+	bool (*fn)(void);
+	const char *name;
+};
+
+/* A program's main(): each test between @set_up and vd_free(v), in KTAP. Whether all are well. */
+bool vd_run(struct vdriver *v, const struct vd_test *tests, size_t n,
+	    void (*set_up)(void));
+
 /* Reset; accept of @features what is offered; set up queues of @size; go.
  * -> whether the device took it.
  */

@@ -44,11 +44,6 @@ static void set_up(void)
 	vd_init_echo(&v);
 }
 
-static void tear_down(void)
-{
-	vd_free(&v);
-}
-
 /* ---- honest drivers ---- */
 
 static uint32_t seed = 1;
@@ -471,10 +466,7 @@ static bool reset_waits_for_requests(void)
 
 int main(void)
 {
-	static const struct {
-		bool (*fn)(void);
-		const char *name;
-	} tests[] = {
+	static const struct vd_test tests[] = {
 		{ split_rings, "split rings" },
 		{ packed_rings, "packed rings" },
 		{ interrupts_by_event_index, "interrupts by event index" },
@@ -488,20 +480,6 @@ int main(void)
 		{ more_than_the_ring, "no more requests than the ring holds" },
 		{ reset_waits_for_requests, "a reset waits for requests" },
 	};
-	size_t i, n = sizeof(tests) / sizeof(*tests);
-	bool ok, all = true;
 
-	/* Complaints about hostile drivers are not what is looked at. */
-	if (!freopen("/dev/null", "w", stderr))
-		return 1;
-	printf("KTAP version 1\n1..%zu\n", n);
-	for (i = 0; i < n; i++) {
-		set_up();
-		ok = tests[i].fn();
-		tear_down();
-		printf("%sok %zu %s\n", ok ? "" : "not ", i + 1, tests[i].name);
-		fflush(stdout);
-		all = all && ok;
-	}
-	return !all;
+	return !vd_run(&v, tests, sizeof(tests) / sizeof(*tests), set_up);
 }
