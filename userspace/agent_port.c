@@ -7,6 +7,9 @@
  * The guest is not trusted: it can waste its own sessions' time, no more. A
  * session whose client does not take what the guest sends, beyond all credit,
  * ends. All of it runs in the device's loop thread, but for agent_port_join().
+ *
+ * What the guest gave to the device before it went off reaches the clients: the
+ * loop's last turn takes it, port_destroy() waits for slow ones, but not long.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -31,6 +34,7 @@ enum { TO_GUEST, FROM_GUEST, CONTROL_TO_GUEST, CONTROL_FROM_GUEST, QUEUES };
 #define FRAME_MAX	(HEADER + AGENT_PAYLOAD)
 #define CLIENT_BUFFER	(4 * AGENT_WINDOW)	/* more than the credit of two streams */
 #define MAX_CONTROL	8
+#define LAST_MS		1000	/* for all clients, at the end */
 
 struct joiner {
 	int fd;			/* -1: free */
@@ -110,7 +114,7 @@ static void flush_control(struct agent_port *p)
 	}
 }
 
-static void forget_sessions(struct agent_port *p);
+static void end_agent(struct agent_port *p);
 
 static void take_control(struct vq_chain *c, void *ctx)
 {
@@ -133,9 +137,8 @@ static void take_control(struct vq_chain *c, void *ctx)
 		queue_control(p, VIRTIO_CONSOLE_PORT_OPEN, 1, "");
 		break;
 	case VIRTIO_CONSOLE_PORT_OPEN:
-		/* Another agent knows nothing of the last one's sessions. */
 		if (!m.value)
-			forget_sessions(p);
+			end_agent(p);
 		p->in_bytes = 0;
 		atomic_store(&p->open, m.value);
 		break;
@@ -373,6 +376,15 @@ static void from_guest(struct vq_chain *c, void *ctx)
 	vq_push(c, 0);
 }
 
+/* The agent has closed the port. Its last words may not have been looked at, as
+ * they came by another queue; the next one knows nothing of its sessions.
+ */
+static void end_agent(struct agent_port *p)
+{
+	vq_drain(&p->d.vq[FROM_GUEST], from_guest, p);
+	forget_sessions(p);
+}
+
 /* ---- the device ---- */
 
 /* Another driver begins from nothing. */
@@ -454,15 +466,34 @@ static void port_reset(struct virtio_device *d)
 	atomic_store(&p->was_reset, true);
 }
 
+/* Until it has all, or @deadline. */
+static void write_rest(struct joiner *s, uint64_t deadline)
+{
+	struct pollfd fd = { .fd = s->fd, .events = POLLOUT };
+	uint64_t now;
+
+	while (s->waiting && !s->gone) {
+		now = now_ns();
+		if (now >= deadline ||
+		    poll(&fd, 1, (int)((deadline - now) / 1000000) + 1) < 0)
+			return;
+		write_client(s);
+	}
+}
+
 static void port_destroy(struct virtio_device *d)
 {
+	uint64_t deadline = now_ns() + LAST_MS * 1000000ULL;
 	struct agent_port *p = (struct agent_port *)d;
 	unsigned int i;
 
 	take_joining(p);
-	for (i = 0; i < PORT_SESSIONS; i++)
-		if (p->session[i])
-			free_session(p, i);
+	for (i = 0; i < PORT_SESSIONS; i++) {
+		if (!p->session[i])
+			continue;
+		write_rest(p->session[i], deadline);
+		free_session(p, i);
+	}
 	pthread_mutex_destroy(&p->lock);
 	close(p->join_fd);
 	free(p);

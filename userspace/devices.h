@@ -97,7 +97,9 @@ void option_console(struct device_config *c, const char *text);
 struct devices *devices_create(const struct config *cfg, int room_fd);
 void devices_attach(struct machine *m, struct devices *ds);
 void devices_start(struct devices *ds);
-/* Their threads end; what is under way is finished by devices_free(). */
+/* Their threads end when what vCPUs had notified is taken; what is under way is
+ * finished by devices_free().
+ */
 void devices_stop(struct devices *ds);
 void devices_free(struct devices *ds);
 unsigned int devices_count(const struct devices *ds);

@@ -92,7 +92,7 @@ short loop_revents(const struct loop *l, int index)
 	       0 : l->fds[index].revents;
 }
 
-static void turn(struct loop *l)
+static void turn(struct loop *l, bool last)
 {
 	int timeout = -1;
 	unsigned int i;
@@ -100,7 +100,7 @@ static void turn(struct loop *l)
 	l->count = l->own;
 	if (l->hooks)
 		l->hooks->prepare(l->hooks_ctx, l, &timeout);
-	if (poll(l->fds, l->count, timeout) < 0) {
+	if (poll(l->fds, l->count, last ? 0 : timeout) < 0) {
 		for (i = 0; i < l->count; i++)
 			l->fds[i].revents = 0;
 	}
@@ -117,7 +117,9 @@ static void *loop_main(void *arg)
 
 	pthread_setname_np(pthread_self(), l->name);
 	while (!atomic_load(&l->finish))
-		turn(l);
+		turn(l, false);
+	/* What was ready when the loop was told to end. */
+	turn(l, true);
 	return NULL;
 }
 

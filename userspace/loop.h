@@ -38,7 +38,9 @@ int loop_poll(struct loop *l, int fd, short events);
 short loop_revents(const struct loop *l, int index);
 
 void loop_start(struct loop *l);
-/* End the thread and wait for it; may be called twice. */
+/* End the thread and wait for it: what was ready before the call is served. May
+ * be called twice.
+ */
 void loop_stop(struct loop *l);
 void loop_free(struct loop *l);
 

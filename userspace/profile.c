@@ -22,14 +22,6 @@ struct profile {
 	struct posada_stats stats;
 };
 
-uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 /* ---- names of keys ---- */
 
 static const struct {

@@ -253,8 +253,11 @@ static void wait_for_end(struct machine *m)
 {
 	struct pollfd p = { .fd = m->stop_fd, .events = POLLIN };
 
-	if (!poll(&p, 1, END_MS))
-		machine_stop(m, 0, NULL);
+	if (poll(&p, 1, END_MS))
+		return;
+	warn_line("the guest did not power off in the %d seconds after its command's end",
+		  END_MS / 1000);
+	machine_stop(m, 0, NULL);
 }
 
 void root_attend(struct machine *m)
@@ -266,13 +269,14 @@ void root_attend(struct machine *m)
 	agent_port_join(m->agent, ends[1]);
 	session.end = agent_run(ends[0], &m->cfg->root.command, m->stop_fd,
 				m->term_fd, &session.status);
+	/* With the status in hand: it makes the agent power off. */
+	close(ends[0]);
 	if (session.end == AGENT_ENDED)
 		wait_for_end(m);
 	else if (session.end == AGENT_SIGNALLED)
 		machine_stop(m, session.status, NULL);
 	else
 		machine_stop(m, STATUS_FAILED, NULL);
-	close(ends[0]);
 }
 
 static void print_last(void)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Messages, and allocation that cannot fail. */
+/* Messages, allocation that cannot fail, the time. */
 #include <stdarg.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "machine.h"
 #include "term.h"
@@ -58,4 +59,12 @@ char *xasprintf(const char *fmt, ...)
 	if (ret < 0)
 		die("out of memory");
 	return text;
+}
+
+uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }

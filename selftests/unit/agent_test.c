@@ -4,6 +4,7 @@
  * ends of socket pairs in place of clients. KTAP.
  */
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,6 +231,86 @@ static bool too_many(void)
 	return true;
 }
 
+/* Make an EXIT available, and leave the device to find it. */
+static void give_exit(uint32_t session)
+{
+	struct agent_frame f = { .session = session, .type = AGENT_EXIT,
+				 .bytes = 4 };
+	struct vd_buffer b = { OUT + PAGE, sizeof(f) + 4, false };
+
+	memcpy(vd_at(&v, b.gpa), &f, sizeof(f));
+	vd_add(&v.q[FROM_GUEST], &v, 1, &b, 1, false);
+}
+
+/* The machine goes off before the device's thread has seen the last frame. */
+static bool power_off(void)
+{
+	int fd;
+
+	CHECK(open_port());
+	fd = join(1);
+	CHECK(fd >= 0);
+	loop_stop(v.d->loop);
+	give_exit(1);
+	kick(FROM_GUEST);
+	/* It is told to end before it begins. */
+	loop_start(v.d->loop);
+	loop_stop(v.d->loop);
+	CHECK(receive(fd) == AGENT_EXIT);
+	close(fd);
+	return true;
+}
+
+static void *read_all(void *fd)
+{
+	int type, last = 0;
+
+	while ((type = receive(*(int *)fd)) > 0)
+		last = type;
+	return (void *)(intptr_t)last;
+}
+
+/* The device has more than a socket holds when its thread has ended. */
+static bool power_off_slow(void)
+{
+	pthread_t reader;
+	unsigned int i;
+	void *last;
+	int fd;
+
+	CHECK(open_port());
+	fd = join(1);
+	CHECK(fd >= 0);
+	for (i = 0; i < 60; i++)
+		CHECK(frame(1, AGENT_DATA, 4000));
+	CHECK(frame(1, AGENT_EXIT, 4));
+	loop_stop(v.d->loop);
+	CHECK(!pthread_create(&reader, NULL, read_all, &fd));
+	virtio_destroy(v.d);
+	v.d = NULL;
+	pthread_join(reader, &last);
+	CHECK((intptr_t)last == AGENT_EXIT);
+	close(fd);
+	return true;
+}
+
+/* The last frame and the end of the agent come by two queues; the device may
+ * look at either one first.
+ */
+static bool last_words(void)
+{
+	int fd;
+
+	CHECK(open_port());
+	fd = join(1);
+	CHECK(fd >= 0);
+	give_exit(1);
+	CHECK(control(VIRTIO_CONSOLE_PORT_OPEN, 0));
+	CHECK(receive(fd) == AGENT_EXIT && !receive(fd));
+	close(fd);
+	return true;
+}
+
 static void set_up(void)
 {
 	vd_init(&v);
@@ -242,6 +323,9 @@ int main(void)
 		{ without_credit, "a guest that sends without credit" },
 		{ too_long, "a frame that is too long" },
 		{ too_many, "too many sessions" },
+		{ power_off, "the last frame before the power goes off" },
+		{ power_off_slow, "... for a client that is slow" },
+		{ last_words, "the last frame before the agent ends" },
 	};
 
 	return !vd_run(&v, tests, sizeof(tests) / sizeof(*tests), set_up);

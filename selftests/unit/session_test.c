@@ -218,6 +218,80 @@ static bool terminal(void)
 	       holds("out", "yes\r\n") && holds("err", "");
 }
 
+/* ---- process 1 ---- */
+
+static bool send_frame(int fd, uint32_t id, enum agent_type type,
+		       const void *data, size_t bytes)
+{
+	uint8_t frame[sizeof(struct agent_frame) + 64];
+	struct agent_frame f = { .session = id, .type = (uint8_t)type,
+				 .bytes = (uint16_t)bytes };
+
+	memcpy(frame, &f, sizeof(f));
+	memcpy(frame + sizeof(f), data, bytes);
+	return send(fd, frame, sizeof(f) + bytes, MSG_NOSIGNAL) ==
+	       (ssize_t)(sizeof(f) + bytes);
+}
+
+static bool send_start(int fd, uint32_t id)
+{
+	/* No folder, no user, and "true". */
+	struct {
+		struct agent_start head;
+		char words[7];
+	} s = { { .argc = 1 }, "\0\0true" };
+
+	return send_frame(fd, id, AGENT_START, &s, sizeof(s.head) + 7);
+}
+
+/* Is a frame of this type among those that come? */
+static bool comes(int fd, uint32_t id, enum agent_type type)
+{
+	struct agent_frame f;
+	uint8_t data[AGENT_DATA_MAX];
+
+	while (recv(fd, &f, sizeof(f), MSG_WAITALL) == sizeof(f)) {
+		if (f.bytes && recv(fd, data, f.bytes, MSG_WAITALL) != f.bytes)
+			return false;
+		if (f.session == id && f.type == type)
+			return true;
+	}
+	return false;
+}
+
+static bool still_serves(int fd, uint32_t id)
+{
+	return send_start(fd, id) && comes(fd, id, AGENT_EXIT);
+}
+
+/* It does not power off before the host has the first command's status. */
+static bool init_waits(void)
+{
+	int ends[2];
+	pid_t pid;
+	bool ok;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+		return false;
+	pid = fork();
+	if (!pid) {
+		close(ends[0]);
+		is_init = true;
+		alarm(60);
+		be_agent(ends[1]);
+	}
+	close(ends[1]);
+	ok = send_start(ends[0], 1) && comes(ends[0], 1, AGENT_EXIT) &&
+	     still_serves(ends[0], 2) &&
+	     send_frame(ends[0], 2, AGENT_CLOSE, "", 0) &&
+	     still_serves(ends[0], 3) &&
+	     send_frame(ends[0], 1, AGENT_CLOSE, "", 0);
+	/* By itself. */
+	ok = end_of(pid) == 0 && ok;
+	close(ends[0]);
+	return ok;
+}
+
 static void make_input(void)
 {
 	char path[128];
@@ -263,6 +337,7 @@ int main(void)
 		{ left_behind, "a process that is left behind" },
 		{ passed_signal, "a signal is passed on" },
 		{ terminal, "a terminal" },
+		{ init_waits, "process 1 waits until its host has the status" },
 	};
 	size_t i, n = sizeof(tests) / sizeof(*tests);
 	bool ok, all = true;

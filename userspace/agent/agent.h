@@ -65,8 +65,10 @@ void session_ready(struct session *s, unsigned int stream);
 short session_wants(const struct session *s, unsigned int stream);
 void session_child_ended(pid_t pid, int wait_status);
 void session_hang_up(struct link *l);
-/* The status of the first session of all, -1: it has not ended. */
-int session_first_status(void);
+/* The first session of all has ended, and the host has closed it: how it ended
+ * is known there.
+ */
+bool session_first_over(void);
 
 /* ---- child.c ---- */
 

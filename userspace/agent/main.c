@@ -203,7 +203,7 @@ static void run(void)
 	fds[DEVICES] = (struct pollfd){ .fd = watch_devices(), .events = POLLIN };
 	fds[VSOCK] = (struct pollfd){ .fd = -1, .events = POLLIN };
 	look_for_devices(fds);
-	while (!is_init || session_first_status() < 0) {
+	while (!is_init || !session_first_over()) {
 		fill(fds);
 		if (poll(fds, MAX_FDS, -1) < 0)
 			continue;

@@ -5,10 +5,14 @@
  * the name below or over a vsock connection; many sessions may share it.
  *
  *	to the agent	START, then DATA and EOF of stdin, SIZE, SIGNAL; CLOSE
- *			when the other side has gone: the command is hung up
+ *			when the other side has gone: the command, if it has
+ *			not ended, is hung up
  *	from the agent	STARTED, DATA and EOF of stdout and stderr, then EXIT;
  *			or ERROR instead of all
  *	both		CREDIT for data that has been passed on
+ *
+ * As init the agent powers off when the session that began first has ended and
+ * the CLOSE for it has come: that is the host's word that it has the EXIT.
  *
  * Flow control: of each stream at most AGENT_WINDOW bytes, frame headers
  * counted in, are on their way without credit for them. A side that sends more

@@ -17,12 +17,24 @@
 
 struct session sessions[MAX_SESSIONS];
 
-static uint32_t first_id;	/* the first session; 0: none yet */
-static int first_status = -1;
+/* The first session of all. */
+static struct {
+	const struct link *link;	/* NULL: none yet */
+	uint32_t id;
+	bool over;
+} first;
 
-int session_first_status(void)
+bool session_first_over(void)
 {
-	return first_status;
+	return first.over;
+}
+
+static void note_first(const struct link *l, uint32_t id)
+{
+	if (first.link)
+		return;
+	first.link = l;
+	first.id = id;
 }
 
 static struct session *find(const struct link *l, uint32_t id)
@@ -73,9 +85,18 @@ static void end(struct session *s)
 		kill(-s->pid, SIGHUP);
 		kill(-s->pid, SIGCONT);
 	}
-	if (s->id == first_id && first_status < 0)
-		first_status = (int)s->status;
 	s->link = NULL;
+}
+
+/* The host wants no more of it, which may have ended long ago. */
+static void host_closed(const struct link *l, uint32_t id)
+{
+	struct session *s = find(l, id);
+
+	if (s)
+		end(s);
+	if (first.link == l && first.id == id)
+		first.over = true;
 }
 
 static void refuse(struct link *l, uint32_t id, uint32_t status,
@@ -89,10 +110,7 @@ static void refuse(struct link *l, uint32_t id, uint32_t status,
 	memcpy(data, &status, sizeof(status));
 	memcpy(data + sizeof(status), why, n);
 	link_send(l, id, AGENT_ERROR, 0, data, sizeof(status) + n);
-	if (!first_id)
-		first_id = id;
-	if (id == first_id && first_status < 0)
-		first_status = (int)status;
+	note_first(l, id);
 }
 
 /* ---- starting ---- */
@@ -193,8 +211,7 @@ static void launch(struct session *s, const struct command *c)
 	for (i = 0; i < AGENT_STREAMS; i++)
 		if (s->fd[i] >= 0)
 			fcntl(s->fd[i], F_SETFL, O_NONBLOCK);
-	if (!first_id)
-		first_id = s->id;
+	note_first(s->link, s->id);
 	link_send(s->link, s->id, AGENT_STARTED, 0, "", 0);
 }
 
@@ -266,7 +283,7 @@ static void feed(struct session *s)
 static void take_input(struct session *s, const uint8_t *data, size_t bytes)
 {
 	if (bytes > sizeof(s->input) - s->held) {
-		end(s);
+		host_closed(s->link, s->id);
 		return;
 	}
 	memcpy(s->input + s->held, data, bytes);
@@ -373,9 +390,6 @@ static void serve(struct session *s, const struct agent_frame *f,
 	case AGENT_SIGNAL:
 		send_signal(s, number);
 		break;
-	case AGENT_CLOSE:
-		end(s);
-		break;
 	}
 }
 
@@ -385,6 +399,8 @@ void session_frame(struct link *l, const struct agent_frame *f, uint8_t *data)
 
 	if (f->type == AGENT_START)
 		start(l, f, data);
+	else if (f->type == AGENT_CLOSE)
+		host_closed(l, f->session);
 	else if (s)
 		serve(s, f, data);
 }
@@ -396,6 +412,8 @@ void session_hang_up(struct link *l)
 	for (i = 0; i < MAX_SESSIONS; i++)
 		if (sessions[i].link == l)
 			end(&sessions[i]);
+	if (first.link == l)
+		first.over = true;
 }
 
 /* Take what the pipes hold: each pass ends with EAGAIN or the end. */
