@@ -28,7 +28,7 @@ _posada() {
 		return ;;
 	--boot) mapfile -t COMPREPLY < <(compgen -W "linux multiboot pvh" -- "$cur"); return ;;
 	--backend) mapfile -t COMPREPLY < <(compgen -W "svm vmx" -- "$cur"); return ;;
-	--append | -a | --mem | -m | --vcpus | -c | --exec | -e | --env | -w | --workdir | -u | --user | --hostname | --limit | --cgroup | --name | --gdb | --timeout | -n) return ;;
+	--append | -a | --mem | -m | --vcpus | -c | --exec | -e | --env | -w | --workdir | -u | --user | --hostname | --limit | --cgroup | --name | --gdb | --timeout | --step | -n) return ;;
 	esac
 	case $cur in
 	-*)

@@ -14,6 +14,7 @@
 #include "options.h"
 
 #define STOP_TIMEOUT	60	/* seconds */
+#define STEP_MAX	1000000000
 
 static const char ps_help[] =
 	"usage: posada ps [--json]\n"
@@ -38,10 +39,12 @@ static const char kill_help[] =
 	"End a VM at once, as if its power failed; `posada run` there exits with 137.\n";
 
 static const char generation_help[] =
-	"usage: posada generation NAME\n"
+	"usage: posada generation [--step SECONDS] NAME\n"
 	"\n"
 	"Tell the guest that it is not the one that it was: its disk was put back or\n"
 	"copied, say. It gets fresh entropy, and an id that nobody had before.\n"
+	"\n"
+	"      --step SECONDS    what its wall clock missed, 86400 or -1.5, say\n"
 	"\n"
 	"Exit status: 0 when it has been told, 1 when it does not listen.\n";
 
@@ -52,7 +55,7 @@ static const char stats_help[] =
 	"\n"
 	"      --json            for programs\n";
 
-enum { OPT_JSON = 256, OPT_TIMEOUT };
+enum { OPT_JSON = 256, OPT_TIMEOUT, OPT_STEP };
 
 /* A count, from 1 to a million. */
 static unsigned int parse_count(const char *topic, const char *text)
@@ -66,12 +69,24 @@ static unsigned int parse_count(const char *topic, const char *text)
 	return (unsigned int)n;
 }
 
+static long long parse_step(const char *topic, const char *text)
+{
+	char *end;
+	double s = strtod(text, &end);
+
+	if (end == text || *end || !(s >= -STEP_MAX && s <= STEP_MAX))
+		usage_error(topic, "'%s': not a number of seconds, of at most %d",
+			    text, STEP_MAX);
+	return (long long)(s * 1e9 + (s < 0 ? -0.5 : 0.5));
+}
+
 void client_parse(struct client_args *a, int argc, char **argv,
 		  const char *help, bool takes_name)
 {
 	static const struct option options[] = {
 		{ "json",    no_argument,       NULL, OPT_JSON },
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+		{ "step",    required_argument, NULL, OPT_STEP },
 		{ "help",    no_argument,       NULL, 'h' },
 		{ 0 }
 	};
@@ -89,6 +104,8 @@ void client_parse(struct client_args *a, int argc, char **argv,
 			a->json = true;
 		} else if (c == OPT_TIMEOUT && strstr(help, "--timeout")) {
 			a->timeout = parse_count(argv[0], optarg);
+		} else if (c == OPT_STEP && strstr(help, "--step")) {
+			a->step_ns = parse_step(argv[0], optarg);
 		} else if (c == 'n' && strstr(help, "-n ")) {
 			a->count = parse_count(argv[0], optarg);
 		} else {
@@ -234,12 +251,14 @@ int cmd_generation(int argc, char **argv)
 {
 	unsigned long long told;
 	struct client_args a;
+	char command[48];
 	struct fields f;
 	int fd;
 
 	client_parse(&a, argc, argv, generation_help, true);
 	fd = client_connect(a.name);
-	if (!client_fields(fd, "generation", &f))
+	snprintf(command, sizeof(command), "generation %lld", a.step_ns);
+	if (!client_fields(fd, command, &f))
 		die("the VM '%s' did not take the order", a.name);
 	told = client_number(&f, "told");
 	client_free(&f);

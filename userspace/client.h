@@ -57,6 +57,7 @@ struct client_args {
 	bool json;
 	unsigned int count;	/* -n; 0: not given */
 	unsigned int timeout;	/* --timeout */
+	long long step_ns;	/* --step; 0: not given */
 };
 
 void client_parse(struct client_args *a, int argc, char **argv,

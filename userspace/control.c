@@ -193,9 +193,11 @@ static void kill_vm(struct control *c, struct client *cl)
 
 static void generation(struct control *c, struct client *cl)
 {
+	const char *step = cl->line + strcspn(cl->line, " ");
 	char text[32];
-	int told = posada_generation(c->m->vm, NULL, 0);
+	int told;
 
+	told = posada_generation(c->m->vm, NULL, strtoll(step, NULL, 10));
 	snprintf(text, sizeof(text), "ok\nn told %d\n", told < 0 ? 0 : told);
 	send_text(cl, text, strlen(text));
 	drop(c, cl);
@@ -237,11 +239,25 @@ static void exec(struct control *c, struct client *cl)
 static const struct {
 	const char *name;
 	void (*fn)(struct control *c, struct client *cl);
+	bool takes_number;
 } commands[] = {
-	{ "info", info }, { "stats", stats }, { "stop", stop },
-	{ "kill", kill_vm }, { "console", attach }, { "exec", exec },
-	{ "generation", generation },
+	{ "info", info, false }, { "stats", stats, false },
+	{ "stop", stop, false }, { "kill", kill_vm, false },
+	{ "console", attach, false }, { "exec", exec, false },
+	{ "generation", generation, true },
 };
+
+/* Is it this command, and no more than it takes? */
+static bool is_command(const char *line, size_t i)
+{
+	size_t n = strlen(commands[i].name);
+
+	if (strncmp(line, commands[i].name, n))
+		return false;
+	if (line[n] == ' ' && commands[i].takes_number)
+		return line[n + 1 + strspn(line + n + 1, "-0123456789")] == '\0';
+	return !line[n];
+}
 
 static void take_command(struct control *c, struct client *cl)
 {
@@ -249,7 +265,7 @@ static void take_command(struct control *c, struct client *cl)
 	size_t i;
 
 	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		if (!strcmp(cl->line, commands[i].name)) {
+		if (is_command(cl->line, i)) {
 			commands[i].fn(c, cl);
 			return;
 		}

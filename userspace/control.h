@@ -7,7 +7,8 @@
  *	stop		"ok" when the power button has been pressed; the end of
  *			the connection when the VM has ended
  *	kill		the same, at once
- *	generation	"ok", then "n told N"
+ *	generation [NS]	"ok", then "n told N"; by NS the guest's wall clock is
+ *			to step
  *	console		"ok", then the serial line, both ways
  *	exec		"ok", then frames of agent/protocol.h, both ways
  *
