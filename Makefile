@@ -208,7 +208,7 @@ help:
 #>
 #> Variables (with the default):
 #>   VCPUS=1 MEM=512M  run: the guest's CPUs and memory
-#>   DISK=             run: a raw image, the guest's /dev/vda
+#>   DISK=             run: a raw image, the guest's /dev/vda; a system on it boots
 #>   APPEND=           run: more of the guest's kernel command line
 #>   HOST=svm          the emulated host: svm (AMD), none (no hardware virtualization); on the
 #>                     slower Bochs: vmx (Intel), svm-bochs (another AMD CPU)
