@@ -27,6 +27,54 @@
 #define IOCTL_TYPE	0xff00U
 #define VHOST_TYPE	0xafU
 
+/* ---- namespaces ---- */
+
+static void map_id(const char *path, unsigned int id)
+{
+	char *line = xasprintf("%u %u 1", id, id);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	/* Without it only the numbers that this process sees differ. */
+	if (fd >= 0) {
+		if (write(fd, line, strlen(line)) < 0)
+			warn_line("%s: %s", path, strerror(errno));
+		close(fd);
+	}
+	free(line);
+}
+
+/* Users of its own: for others than root the way to the other namespaces, and
+ * for root the end of its rights over the host, which is not for a share.
+ */
+static bool enter_as_user(const struct sandbox *s, int spaces)
+{
+	unsigned int uid = geteuid(), gid = getegid();
+	int fd;
+
+	if ((!uid && s->files) || unshare(CLONE_NEWUSER | spaces))
+		return false;
+	fd = open("/proc/self/setgroups", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		if (write(fd, "deny", 4) < 0)
+			warn_line("/proc/self/setgroups: %s", strerror(errno));
+		close(fd);
+	}
+	map_id("/proc/self/gid_map", gid);
+	map_id("/proc/self/uid_map", uid);
+	return true;
+}
+
+static void enter_namespaces(const struct sandbox *s)
+{
+	int spaces = CLONE_NEWIPC | CLONE_NEWUTS |
+		     (s->network ? 0 : CLONE_NEWNET);
+
+	/* Not for everybody, and not on every host; the other walls are. */
+	if (!enter_as_user(s, spaces) && unshare(spaces) && errno != EPERM &&
+	    errno != EINVAL)
+		warn_line("no namespaces for the sandbox: %s", strerror(errno));
+}
+
 /* ---- capabilities ---- */
 
 /* A server of files that gives them to the guest's users. */
@@ -320,12 +368,7 @@ void sandbox_plan(struct sandbox *s, const struct config *cfg)
 
 void sandbox_enter(const struct sandbox *s)
 {
-	int spaces = CLONE_NEWIPC | CLONE_NEWUTS |
-		     (s->network ? 0 : CLONE_NEWNET);
-
-	/* Not for everybody; what follows is. */
-	if (unshare(spaces) && errno != EPERM && errno != EINVAL)
-		warn_line("no namespaces for the sandbox: %s", strerror(errno));
+	enter_namespaces(s);
 	drop_capabilities(s);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		die("cannot give up new privileges: %s", strerror(errno));

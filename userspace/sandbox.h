@@ -9,8 +9,9 @@
  *			sockets and the control group that it made may be
  *			removed
  *	capabilities	none; for a writable share of root's, those over files
- *	namespaces	no network but for --net user, no System V IPC, where
- *			this user may have namespaces of its own
+ *	namespaces	no network but for --net user, no System V IPC, no
+ *			users but itself (root with a share keeps the
+ *			host's), where this user may have namespaces
  */
 #ifndef SANDBOX_H
 #define SANDBOX_H

@@ -5,7 +5,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +29,12 @@
 #include "../../userspace/options.h"
 #include "../../userspace/sandbox.h"
 
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof(*(a)))
 #define HELD	0
 #define REFUSED	1	/* by the filter: a line, and the end */
 #define BROKEN	2	/* the call went through */
+
+#define NOBODY	65534
 
 static char folder[64];
 static int folder_fd, outside_fd;
@@ -210,6 +217,140 @@ static int run_case(int (*fn)(void), enum kind kind, bool *said)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* ---- namespaces, from without ---- */
+
+static void become(unsigned int uid)
+{
+	if (!uid)
+		return;
+	if (setgroups(0, NULL) || setresgid(uid, uid, uid) ||
+	    setresuid(uid, uid, uid) || prctl(PR_SET_DUMPABLE, 1))
+		_exit(BROKEN);
+}
+
+/* Somebody in the sandbox, until he is killed. */
+static pid_t start_confined(unsigned int uid, enum kind kind)
+{
+	int ends[2];
+	char byte = 0;
+	pid_t pid;
+
+	if (pipe(ends))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		become(uid);
+		prepare(kind);
+		sandbox_enter(&plan);
+		if (write(ends[1], &byte, 1) == 1)
+			poll(NULL, 0, -1);
+		_exit(BROKEN);
+	}
+	close(ends[1]);
+	if (read(ends[0], &byte, 1) != 1)
+		byte = 1;
+	close(ends[0]);
+	if (!byte)
+		return pid;
+	waitpid(pid, NULL, 0);
+	return -1;
+}
+
+static bool has_own(pid_t pid, const char *space)
+{
+	char path[64], ours[64] = "", theirs[64] = "";
+
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", space);
+	if (readlink(path, ours, sizeof(ours) - 1) < 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, space);
+	if (readlink(path, theirs, sizeof(theirs) - 1) < 0)
+		return false;
+	return strcmp(ours, theirs);
+}
+
+/* Is the one user there is itself? */
+static bool is_mapped(pid_t pid, unsigned int uid)
+{
+	unsigned int inner, outer, count;
+	char path[64];
+	FILE *f;
+	bool ok;
+
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	f = fopen(path, "re");
+	ok = f && fscanf(f, "%u %u %u", &inner, &outer, &count) == 3 &&
+	     inner == uid && outer == uid && count == 1;
+	if (f)
+		fclose(f);
+	return ok;
+}
+
+static bool check_spaces(unsigned int uid, enum kind kind, bool users,
+			 bool network)
+{
+	pid_t pid = start_confined(uid, kind);
+	bool ok;
+
+	if (pid < 0)
+		return false;
+	ok = has_own(pid, "user") == users && has_own(pid, "ipc") &&
+	     has_own(pid, "net") == network &&
+	     (!users || is_mapped(pid, uid));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return ok;
+}
+
+/* Not on every host, and not for everybody. */
+static bool can_have_spaces(unsigned int uid)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		become(uid);
+		_exit(unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC) ? 1 : 0);
+	}
+	return waitpid(pid, &status, 0) == pid && !status;
+}
+
+static const struct {
+	unsigned int uid;
+	enum kind kind;
+	bool users, network;
+	const char *name;
+} spaces[] = {
+	{ NOBODY, NOTHING, true, true, "a user's namespaces" },
+	{ NOBODY, SHARE, true, true, "a user's namespaces, with a share" },
+	{ NOBODY, NETWORK, true, false, "a user's namespaces, with --net user" },
+	{ 0, NOTHING, true, true, "root's namespaces" },
+	{ 0, SHARE, false, true, "root's namespaces, with a share" },
+};
+
+static bool try_spaces(size_t number)
+{
+	bool ok, all = true;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(spaces); i++) {
+		fflush(stdout);
+		if (geteuid() || !can_have_spaces(spaces[i].uid)) {
+			printf("ok %zu %s # SKIP no namespaces here\n",
+			       number + i, spaces[i].name);
+			continue;
+		}
+		ok = check_spaces(spaces[i].uid, spaces[i].kind,
+				  spaces[i].users, spaces[i].network);
+		printf("%sok %zu %s\n", ok ? "" : "not ", number + i,
+		       spaces[i].name);
+		all = all && ok;
+	}
+	return all;
+}
+
+/* ---- all ---- */
+
 static const struct {
 	int (*fn)(void);
 	enum kind kind;
@@ -242,7 +383,7 @@ static bool has_landlock(void)
 
 int main(void)
 {
-	size_t i, n = sizeof(cases) / sizeof(*cases);
+	size_t i, n = ARRAY_SIZE(cases);
 	bool all = true, ok, said, by_landlock;
 	int status;
 
@@ -251,7 +392,7 @@ int main(void)
 		return 1;
 	folder_fd = open(folder, O_PATH | O_DIRECTORY);
 	outside_fd = open("/tmp", O_PATH | O_DIRECTORY);
-	printf("KTAP version 1\n1..%zu\n", n);
+	printf("KTAP version 1\n1..%zu\n", n + ARRAY_SIZE(spaces));
 	for (i = 0; i < n; i++) {
 		by_landlock = cases[i].fn == climb_out ||
 			      cases[i].fn == write_outside;
@@ -268,6 +409,7 @@ int main(void)
 		printf("%sok %zu %s\n", ok ? "" : "not ", i + 1, cases[i].name);
 		all = all && ok;
 	}
+	all = try_spaces(n + 1) && all;
 	rmdir(folder);
 	return all ? 0 : 1;
 }
