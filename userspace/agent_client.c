@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/io.h"
 #include "agent/protocol.h"
 #include "agent_client.h"
 #include "machine.h"
@@ -213,25 +214,6 @@ static void take_stdin(struct client *c)
 }
 
 /* ---- frames in ---- */
-
-static bool write_all(int fd, const uint8_t *data, size_t bytes)
-{
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
-	ssize_t n;
-
-	while (bytes) {
-		n = write(fd, data, bytes);
-		if (n > 0) {
-			data += n;
-			bytes -= (size_t)n;
-		} else if (n < 0 && errno == EAGAIN) {
-			poll(&p, 1, -1);
-		} else if (n < 0 && errno != EINTR) {
-			return false;
-		}
-	}
-	return true;
-}
 
 static void take_output(struct client *c, const struct agent_frame *f,
 			const uint8_t *data)

@@ -5,12 +5,11 @@
  * more than the exit does. The thread waits a moment after it was woken, so
  * that a burst gathers, and vCPUs wake it only when it sleeps.
  */
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/io.h"
 #include "control.h"
 #include "machine.h"
 #include "term.h"
@@ -36,24 +35,6 @@ struct console {
 static uint32_t used(const struct console *c)
 {
 	return c->tail - c->head;
-}
-
-static void write_all(struct console *c, const uint8_t *data, size_t bytes)
-{
-	struct pollfd p = { .fd = c->fd, .events = POLLOUT };
-	ssize_t n;
-
-	while (bytes && !c->broken) {
-		n = write(c->fd, data, bytes);
-		if (n > 0) {
-			data += n;
-			bytes -= (size_t)n;
-		} else if (n < 0 && errno == EAGAIN) {
-			poll(&p, 1, -1);
-		} else if (n < 0 && errno != EINTR) {
-			c->broken = true;
-		}
-	}
 }
 
 /* Take what is there, in one piece. Called with the lock held. */
@@ -90,7 +71,8 @@ static void *console_main(void *arg)
 		pthread_cond_broadcast(&c->room);
 		pthread_mutex_unlock(&c->lock);
 		control_output(c->control, burst, n);
-		write_all(c, burst, n);
+		if (!c->broken && !write_all(c->fd, burst, n))
+			c->broken = true;
 	} while (!finish);
 	return NULL;
 }

@@ -5,6 +5,7 @@
  *
  *	main.c		the loop: waits for all descriptors
  *	link.c		a stream of frames: the port, or a vsock connection
+ *	io.c		output in whole pieces; the tool has it, too
  *	session.c	a command: its process, its pipes or its terminal
  *	child.c		between fork(2) and execve(2): user, folder, environment
  *	init.c		process 1 of `posada run ROOTFS`

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A stream of frames between the host and this agent. */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "agent.h"
+#include "io.h"
 
 struct link links[MAX_LINKS];
 
@@ -23,25 +23,6 @@ bool link_add(int fd)
 	return false;
 }
 
-static bool send_all(int fd, const uint8_t *data, size_t bytes)
-{
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
-	ssize_t n;
-
-	while (bytes) {
-		n = write(fd, data, bytes);
-		if (n > 0) {
-			data += n;
-			bytes -= (size_t)n;
-		} else if (n < 0 && errno == EAGAIN) {
-			poll(&p, 1, -1);
-		} else if (n < 0 && errno != EINTR) {
-			return false;
-		}
-	}
-	return true;
-}
-
 void link_send(struct link *l, uint32_t session, enum agent_type type,
 	       unsigned int stream, const void *data, size_t bytes)
 {
@@ -54,7 +35,7 @@ void link_send(struct link *l, uint32_t session, enum agent_type type,
 	memcpy(frame, &f, sizeof(f));
 	memcpy(frame + sizeof(f), data, bytes);
 	/* A link that broke is found by its next read. */
-	send_all(l->fd, frame, sizeof(f) + bytes);
+	write_all(l->fd, frame, sizeof(f) + bytes);
 }
 
 /* Serve the whole frames; -> false when one cannot be. */
