@@ -20,14 +20,6 @@
 #include "../../userspace/machine.h"
 #include "vdriver.h"
 
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			return false;					\
-		}							\
-	} while (0)
-
 enum { TO_GUEST, FROM_GUEST, CONTROL_TO_GUEST, CONTROL_FROM_GUEST };
 
 #define IN	VD_BUFFERS			/* a page for each queue */
@@ -318,7 +310,7 @@ static void set_up(void)
 
 int main(void)
 {
-	static const struct vd_test tests[] = {
+	static const struct unit_test tests[] = {
 		{ sessions, "sessions: numbers, frames, ends" },
 		{ without_credit, "a guest that sends without credit" },
 		{ too_long, "a frame that is too long" },
@@ -328,5 +320,5 @@ int main(void)
 		{ last_words, "the last frame before the agent ends" },
 	};
 
-	return !vd_run(&v, tests, sizeof(tests) / sizeof(*tests), set_up);
+	return vd_run(&v, tests, sizeof(tests) / sizeof(*tests), set_up);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include "../../module/cpuid_bits.h"
 #include "../../module/cpuid_policy.h"
+#include "unit.h"
 
 typedef __u32 u32;
 typedef __u64 u64;
@@ -24,14 +25,6 @@ typedef __u64 u64;
 #define INTEL_EBX	0x756e6547U
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			return false;					\
-		}							\
-	} while (0)
 
 /* ---- hosts ---- */
 
@@ -630,39 +623,29 @@ static bool test_garbage(void)
 	return true;
 }
 
-static const struct {
-	const char *name;
-	bool (*run)(void);
-} tests[] = {
-	{ "the policy is sorted", test_sorted },
-	{ "what no guest sees", test_hidden },
-	{ "what each guest sees", test_shown },
-	{ "the hypervisor's blocks", test_hypervisor },
-	{ "the default is allowed", test_default_allowed },
-	{ "each bit beyond it is not", test_more_refused },
-	{ "what a VMM may say freely", test_free },
-	{ "malformed tables", test_malformed },
-	{ "lookup against the model", test_lookup },
-	{ "leaves out of range", test_out_of_range },
-	{ "bits that follow CR4 and the APIC", test_state },
-	{ "sizes that follow XCR0", test_xsave },
-	{ "topology by vCPU", test_topology },
-	{ "a topology of the VMM's own", test_own_topology },
-	{ "CR4, EFER and SPEC_CTRL masks", test_masks },
-	{ "garbage for tables", test_garbage },
+static const struct unit_test tests[] = {
+	{ test_sorted, "the policy is sorted" },
+	{ test_hidden, "what no guest sees" },
+	{ test_shown, "what each guest sees" },
+	{ test_hypervisor, "the hypervisor's blocks" },
+	{ test_default_allowed, "the default is allowed" },
+	{ test_more_refused, "each bit beyond it is not" },
+	{ test_free, "what a VMM may say freely" },
+	{ test_malformed, "malformed tables" },
+	{ test_lookup, "lookup against the model" },
+	{ test_out_of_range, "leaves out of range" },
+	{ test_state, "bits that follow CR4 and the APIC" },
+	{ test_xsave, "sizes that follow XCR0" },
+	{ test_topology, "topology by vCPU" },
+	{ test_own_topology, "a topology of the VMM's own" },
+	{ test_masks, "CR4, EFER and SPEC_CTRL masks" },
+	{ test_garbage, "garbage for tables" },
 };
 
 int main(void)
 {
-	unsigned int i, failed = 0, count = ARRAY_SIZE(tests);
+	int status = unit_run(tests, ARRAY_SIZE(tests), NULL, NULL);
 
-	printf("KTAP version 1\n1..%u\n", count);
-	for (i = 0; i < count; i++) {
-		bool ok = tests[i].run();
-
-		failed += !ok;
-		printf("%sok %u %s\n", ok ? "" : "not ", i + 1, tests[i].name);
-	}
 	free(table);
-	return failed ? 1 : 0;
+	return status;
 }

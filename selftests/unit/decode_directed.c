@@ -10,6 +10,7 @@
 
 #include "decode_guest.h"
 #include "decode_tests.h"
+#include "unit.h"
 
 #define rax	g.run->regs.gpr[POSADA_RAX]
 #define rbx	g.run->regs.gpr[POSADA_RBX]
@@ -21,14 +22,6 @@
 #define rip	g.run->regs.rip
 #define PAGE	((uint64_t)POSADA_PAGE_SIZE)
 #define PAGE_AT(n)	(WINDOW_GVA + (n) * PAGE)
-
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			return false;					\
-		}							\
-	} while (0)
 
 #define RUN(gva, flags, ...)	complete_at(gva, flags,			\
 	(const uint8_t[]){ __VA_ARGS__ }, sizeof((uint8_t[]){ __VA_ARGS__ }))

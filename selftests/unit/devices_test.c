@@ -14,19 +14,12 @@
 #include "../../userspace/ioapic.h"
 #include "../../userspace/term.h"
 #include "../../userspace/uart.h"
+#include "unit.h"
 
 #define COM1		COM1_PORT
 #define VECTOR		0x31
 #define LEVEL		0x8000U
 #define MASKED		0x10000U
-
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			return false;					\
-		}							\
-	} while (0)
 
 static struct machine *m;
 static struct config cfg = { .vcpus = 3, .mem = 64 * MIB };
@@ -428,10 +421,7 @@ static bool exec_status(void)
 	return true;
 }
 
-static const struct {
-	bool (*fn)(void);
-	const char *name;
-} tests[] = {
+static const struct unit_test tests[] = {
 #define T(fn)	{ fn, #fn }
 	T(uart_is_a_16550a), T(uart_sends), T(uart_interrupts_when_empty),
 	T(uart_receives_by_trigger_and_timeout), T(uart_never_overruns),
@@ -444,17 +434,5 @@ static const struct {
 
 int main(void)
 {
-	unsigned int i, n = sizeof(tests) / sizeof(*tests), failed = 0;
-
-	printf("TAP version 13\n1..%u\n", n);
-	for (i = 0; i < n; i++) {
-		bool ok;
-
-		set_up();
-		ok = tests[i].fn();
-		tear_down();
-		printf("%sok %u %s\n", ok ? "" : "not ", i + 1, tests[i].name);
-		failed += !ok;
-	}
-	return failed ? 1 : 0;
+	return unit_run(tests, sizeof(tests) / sizeof(*tests), set_up, tear_down);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../../userspace/gdb_session.h"
+#include "unit.h"
 
 #define PAGE		4096
 #define PAGES		4
@@ -19,14 +20,6 @@
 #define FUZZ_BYTES	600
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			return false;					\
-		}							\
-	} while (0)
 
 /* ---- the target ---- */
 
@@ -619,42 +612,27 @@ static bool test_fuzz(void)
 
 /* ---- running them ---- */
 
-static const struct {
-	const char *name;
-	bool (*fn)(void);
-} cases[] = {
-	{ "packets in", test_framing },
-	{ "packets out and in again", test_frame_and_back },
-	{ "packets and replies that are too long", test_too_long },
-	{ "numbers", test_numbers },
-	{ "single registers", test_registers },
-	{ "all registers", test_all_registers },
-	{ "x87 tags", test_x87_tags },
-	{ "the description fits the registers", test_description },
-	{ "memory", test_memory },
-	{ "software breakpoints", test_soft_breaks },
-	{ "as many as there can be", test_many_breaks },
-	{ "hardware breakpoints and watchpoints", test_hard_breaks },
-	{ "threads", test_threads },
-	{ "running", test_running },
-	{ "stops", test_stops },
-	{ "queries", test_queries },
-	{ "damaged packets", test_fuzz },
+static const struct unit_test cases[] = {
+	{ test_framing, "packets in" },
+	{ test_frame_and_back, "packets out and in again" },
+	{ test_too_long, "packets and replies that are too long" },
+	{ test_numbers, "numbers" },
+	{ test_registers, "single registers" },
+	{ test_all_registers, "all registers" },
+	{ test_x87_tags, "x87 tags" },
+	{ test_description, "the description fits the registers" },
+	{ test_memory, "memory" },
+	{ test_soft_breaks, "software breakpoints" },
+	{ test_many_breaks, "as many as there can be" },
+	{ test_hard_breaks, "hardware breakpoints and watchpoints" },
+	{ test_threads, "threads" },
+	{ test_running, "running" },
+	{ test_stops, "stops" },
+	{ test_queries, "queries" },
+	{ test_fuzz, "damaged packets" },
 };
 
 int main(void)
 {
-	unsigned int i, n = ARRAY_SIZE(cases);
-	bool ok, all = true;
-
-	printf("TAP version 13\n1..%u\n", n);
-	for (i = 0; i < n; i++) {
-		set_up();
-		ok = cases[i].fn();
-		tear_down();
-		printf("%sok %u gdb: %s\n", ok ? "" : "not ", i + 1,
-		       cases[i].name);
-		all = all && ok;
-	}
-	return all ? 0 : 1;
+	return unit_run(cases, ARRAY_SIZE(cases), set_up, tear_down);
 }

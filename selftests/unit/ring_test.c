@@ -16,6 +16,7 @@
 
 #include "libposada.h"
 #include "posada_hypercall.h"
+#include "unit.h"
 
 #define PAGE		((uint64_t)POSADA_PAGE_SIZE)
 #define RAM		(1ULL << 20)
@@ -25,14 +26,6 @@
 #define OTHERS		(16ULL << 20)	/* memory of the caller's */
 #define SHARED		(32ULL << 20)	/* a memfd's */
 #define READONLY	(48ULL << 20)
-
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			return false;					\
-		}							\
-	} while (0)
 
 static struct posada_vm *vm;
 static struct posada_console c;
@@ -278,35 +271,23 @@ static bool test_free_errors(void)
 	return true;
 }
 
-static const struct {
-	const char *name;
-	bool (*fn)(void);
-} tests[] = {
-	{ "set up", set_up },
-	{ "a ring is set, or refused", test_set },
-	{ "output", test_output },
-	{ "counters wrap", test_wrap },
-	{ "a guest that lies", test_liar },
-	{ "the bell", test_bell },
-	{ "input", test_input },
-	{ "free pages", test_free },
-	{ "free pages that are not", test_free_errors },
+static const struct unit_test tests[] = {
+	{ set_up, "set up" },
+	{ test_set, "a ring is set, or refused" },
+	{ test_output, "output" },
+	{ test_wrap, "counters wrap" },
+	{ test_liar, "a guest that lies" },
+	{ test_bell, "the bell" },
+	{ test_input, "input" },
+	{ test_free, "free pages" },
+	{ test_free_errors, "free pages that are not" },
 };
 
 int main(void)
 {
-	const size_t count = sizeof(tests) / sizeof(*tests);
-	size_t i;
-	int failed = 0;
+	int status = unit_run(tests, sizeof(tests) / sizeof(*tests), NULL, NULL);
 
-	printf("KTAP version 1\n1..%zu\n", count);
-	for (i = 0; i < count; i++) {
-		bool ok = tests[i].fn();
-
-		printf("%sok %zu %s\n", ok ? "" : "not ", i + 1, tests[i].name);
-		failed |= !ok;
-	}
 	posada_vm_close(vm);
 	close(memfd);
-	return failed;
+	return status;
 }

@@ -21,14 +21,6 @@
 #include "../../userspace/virtio_transport.h"
 #include "vdriver.h"
 
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			return false;					\
-		}							\
-	} while (0)
-
 #define PACKED		(1ULL << VIRTIO_F_RING_PACKED)
 
 static struct vdriver v;
@@ -417,7 +409,7 @@ static bool mmio(void)
 
 int main(void)
 {
-	static const struct vd_test tests[] = {
+	static const struct unit_test tests[] = {
 		{ pci_config, "PCI configuration space" },
 		{ pci_drive, "virtio-pci registers and MSI-X" },
 		{ pci_window, "virtio-pci's window in configuration space" },
@@ -425,5 +417,5 @@ int main(void)
 		{ mmio, "virtio-mmio" },
 	};
 
-	return !vd_run(&v, tests, sizeof(tests) / sizeof(*tests), set_up);
+	return vd_run(&v, tests, sizeof(tests) / sizeof(*tests), set_up);
 }

@@ -23,14 +23,6 @@
 #include "../../userspace/machine.h"
 #include "vdriver.h"
 
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			return false;					\
-		}							\
-	} while (0)
-
 #define PACKED		(1ULL << VIRTIO_F_RING_PACKED)
 #define HEADER		VD_BUFFERS		/* where requests are put */
 #define DATA		(VD_BUFFERS + 0x1000)
@@ -549,7 +541,7 @@ static void set_up(void)
 
 int main(void)
 {
-	static const struct vd_test tests[] = {
+	static const struct unit_test tests[] = {
 		{ disk, "disk: requests, split rings" },
 		{ disk_packed, "disk: requests, packed rings" },
 		{ disk_readonly, "disk: read-only" },
@@ -568,15 +560,15 @@ int main(void)
 #endif
 	};
 	char *command;
-	bool all;
+	int status;
 
 	make_files();
-	all = vd_run(&v, tests, sizeof(tests) / sizeof(*tests), set_up);
+	status = vd_run(&v, tests, sizeof(tests) / sizeof(*tests), set_up);
 	command = xasprintf("rm -rf %s", dir);
 	if (system(command))
-		all = false;
+		status = 1;
 	free(command);
 	free(disk_path);
 	free(share_path);
-	return !all;
+	return status;
 }

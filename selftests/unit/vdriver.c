@@ -332,23 +332,19 @@ void vd_init_echo(struct vdriver *v)
 	vd_bind(v, &e->d);
 }
 
-bool vd_run(struct vdriver *v, const struct vd_test *tests, size_t n,
-	    void (*set_up)(void))
-{
-	bool ok, all = true;
-	size_t i;
+static struct vdriver *running;
 
+static void free_running(void)
+{
+	vd_free(running);
+}
+
+int vd_run(struct vdriver *v, const struct unit_test *tests, size_t n,
+	   void (*set_up)(void))
+{
 	/* Complaints about hostile drivers are not what is looked at. */
 	if (!freopen("/dev/null", "w", stderr))
-		return false;
-	printf("KTAP version 1\n1..%zu\n", n);
-	for (i = 0; i < n; i++) {
-		set_up();
-		ok = tests[i].fn();
-		vd_free(v);
-		printf("%sok %zu %s\n", ok ? "" : "not ", i + 1, tests[i].name);
-		fflush(stdout);
-		all = all && ok;
-	}
-	return all;
+		return 1;
+	running = v;
+	return unit_run(tests, n, set_up, free_running);
 }

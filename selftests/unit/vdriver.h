@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "../../userspace/virtio.h"
+#include "unit.h"
 
 #define VD_RAM_BYTES	(4U << 20)
 #define VD_RAM_GPA	0x10000U	/* so that gpa 0 is not memory */
@@ -57,14 +58,9 @@ void vd_init_echo(struct vdriver *v);
 void vd_free(struct vdriver *v);
 void *vd_at(struct vdriver *v, uint64_t gpa);
 
-struct vd_test {
-	bool (*fn)(void);
-	const char *name;
-};
-
-/* A program's main(): each test between @set_up and vd_free(v), in KTAP. Whether all are well. */
-bool vd_run(struct vdriver *v, const struct vd_test *tests, size_t n,
-	    void (*set_up)(void));
+/* A program's main(): each test between @set_up and vd_free(v). -> its status. */
+int vd_run(struct vdriver *v, const struct unit_test *tests, size_t n,
+	   void (*set_up)(void));
 
 /* Reset; accept of @features what is offered; set up queues of @size; go.
  * -> whether the device took it.

@@ -13,14 +13,6 @@
 
 #include "vdriver.h"
 
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			return false;					\
-		}							\
-	} while (0)
-
 #define PACKED		(1ULL << VIRTIO_F_RING_PACKED)
 #define INDIRECT	(1ULL << VIRTIO_RING_F_INDIRECT_DESC)
 #define EVENT_IDX	(1ULL << VIRTIO_RING_F_EVENT_IDX)
@@ -466,7 +458,7 @@ static bool reset_waits_for_requests(void)
 
 int main(void)
 {
-	static const struct vd_test tests[] = {
+	static const struct unit_test tests[] = {
 		{ split_rings, "split rings" },
 		{ packed_rings, "packed rings" },
 		{ interrupts_by_event_index, "interrupts by event index" },
@@ -481,5 +473,5 @@ int main(void)
 		{ reset_waits_for_requests, "a reset waits for requests" },
 	};
 
-	return !vd_run(&v, tests, sizeof(tests) / sizeof(*tests), set_up);
+	return vd_run(&v, tests, sizeof(tests) / sizeof(*tests), set_up);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "../../module/pagetable.h"
+#include "unit.h"
 
 #define P	(1ULL << 0)
 #define W	(1ULL << 1)
@@ -39,16 +40,6 @@
 #define ROOT	(3 * PAGE)	/* where CR3 points to */
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-
-static unsigned int test_nr, failed;
-
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			return false;					\
-		}							\
-	} while (0)
 
 /* ---- a guest ---- */
 
@@ -586,37 +577,24 @@ static bool test_garbage(void)
 	return true;
 }
 
-static const struct {
-	const char *name;
-	bool (*run)(void);
-} tests[] = {
-	{ "no paging", test_no_paging },
-	{ "a 4 KiB page in each format", test_small_page },
-	{ "the first and the last entry of each table", test_table_ends },
-	{ "large pages", test_large_page },
-	{ "4 MiB pages and PSE-36", test_pse },
-	{ "what of CR3 is an address", test_cr3 },
-	{ "addresses that a mode cannot form", test_canonical },
-	{ "absent at each level", test_absent },
-	{ "when the error code tells a fetch", test_fetch_bit },
-	{ "tables outside memory", test_no_memory },
-	{ "each reserved bit at each level", test_reserved },
-	{ "all permissions against the model", test_permissions },
-	{ "rights that a format does not have", test_formats_without },
-	{ "garbage for tables", test_garbage },
+static const struct unit_test tests[] = {
+	{ test_no_paging, "no paging" },
+	{ test_small_page, "a 4 KiB page in each format" },
+	{ test_table_ends, "the first and the last entry of each table" },
+	{ test_large_page, "large pages" },
+	{ test_pse, "4 MiB pages and PSE-36" },
+	{ test_cr3, "what of CR3 is an address" },
+	{ test_canonical, "addresses that a mode cannot form" },
+	{ test_absent, "absent at each level" },
+	{ test_fetch_bit, "when the error code tells a fetch" },
+	{ test_no_memory, "tables outside memory" },
+	{ test_reserved, "each reserved bit at each level" },
+	{ test_permissions, "all permissions against the model" },
+	{ test_formats_without, "rights that a format does not have" },
+	{ test_garbage, "garbage for tables" },
 };
 
 int main(void)
 {
-	unsigned int i, count = ARRAY_SIZE(tests);
-
-	printf("KTAP version 1\n1..%u\n", count);
-	for (i = 0; i < count; i++) {
-		bool ok = tests[i].run();
-
-		failed += !ok;
-		printf("%sok %u %s\n", ok ? "" : "not ", ++test_nr,
-		       tests[i].name);
-	}
-	return failed ? 1 : 0;
+	return unit_run(tests, ARRAY_SIZE(tests), NULL, NULL);
 }
