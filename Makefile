@@ -24,7 +24,7 @@ CACHE := $(or $(POSADA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/posada)
 -include $(CACHE)/kernels
 
 .PHONY: all module userspace guest selftests unit modules module-% run run-files test check smoke \
-	soak mutants bench setup install deb clean help
+	soak mutants bench setup guest-kernel install deb clean help
 .NOTPARALLEL: run check smoke bench
 
 all: module userspace
@@ -111,12 +111,12 @@ $(BUILD)/guest.cpio: $(LAB)/guest-initrd $(LAB)/init.guest $(LAB)/lab.py Makefil
 	@$(LAB)/guest-initrd $(GUEST_KO:%=--file %:/posada_guest.ko) $(GUEST_MODULES:%=--module %) $@
 
 # With programs for tests and the libraries they need; a big one, so a file of its own.
-$(BUILD)/guest-stress.cpio: $(LAB)/guest-initrd $(LAB)/init.guest $(LAB)/lab.py $(GUEST_KO) $(BUILD)/guest-ptp
-	@$(LAB)/guest-initrd $(GUEST_KO:%=--file %:/posada_guest.ko) --file $(BUILD)/guest-ptp \
+$(BUILD)/guest-stress.cpio: $(LAB)/guest-initrd $(LAB)/init.guest $(LAB)/lab.py $(GUEST_KO) $(BUILD)/guest-ptp $(BUILD)/guest-flush
+	@$(LAB)/guest-initrd $(GUEST_KO:%=--file %:/posada_guest.ko) --file $(BUILD)/guest-ptp --file $(BUILD)/guest-flush \
 		$(if $(wildcard /usr/bin/stress-ng),--file /usr/bin/stress-ng) $@
 
-$(BUILD)/guest-ptp: $(LAB)/guest-ptp.c | $(BUILD)
-	@gcc -std=gnu11 -O2 -Wall -Wextra -static -o $@ $<
+$(BUILD)/guest-ptp $(BUILD)/guest-flush: $(BUILD)/%: $(LAB)/%.c | $(BUILD)
+	@gcc -std=gnu11 -O2 -Wall -Wextra -static -pthread -o $@ $<
 
 # For `posada run ROOTFS`: the folder's kernel and modules.
 $(BUILD)/root/boot: $(LAB)/root-folder $(LAB)/lab.py
@@ -127,6 +127,10 @@ guest-files: $(BUILD)/guest.cpio $(BUILD)/guest-stress.cpio $(BUILD)/root/boot
 
 setup:
 	@$(LAB)/setup check
+
+# Linux with Posada's patches, for the job guest-patched; too long for check to build it.
+guest-kernel:
+	@$(LAB)/guest-kernel
 
 # --- checks ---------------------------------------------------------------------------------
 
@@ -200,6 +204,7 @@ help:
 #>   make mutants      break the module on purpose; say what no test notices
 #>   make bench        the benchmarks, for Posada and KVM
 #>   make setup        install what check needs (run installs what it needs by itself)
+#>   make guest-kernel a guest's Linux with Posada's patches, which check then tests, too
 #>   make modules      posada.ko for the lab's kernels, build/module-*/posada.ko
 #>   make userspace guest selftests unit    the parts
 #>   make install      module, library and tool, on this machine (as root)
