@@ -7,6 +7,10 @@ import threading
 RESULT = re.compile(r"^(not )?ok\b *(\d+)? *(?:- *)?(.*?)(?:\s+# *(SKIP|TODO|XFAIL)\b *(.*))?$")
 PLAN = re.compile(r"^1\.\.(\d+)(?:\s*# *SKIP *(.*))?$")
 
+# How many of the lines that explain a failure the summary prints again: the end of a long log is
+# often all that is kept of it.
+SHOWN_AGAIN = 24
+
 
 class Results:
     """What ran, in one list that several threads may add to."""
@@ -18,7 +22,7 @@ class Results:
     def add(self, verdict, name, note="", lines=()):
         """Verdict is ok, fail or skip; the lines explain a failure."""
         with self.lock:
-            self.rows.append((verdict, name, note))
+            self.rows.append((verdict, name, note, lines[-SHOWN_AGAIN:]))
             number = len(self.rows)
             text = f"{'not ok' if verdict == 'fail' else 'ok'} {number} {name}"
             if verdict == "skip":
@@ -40,8 +44,10 @@ class Results:
             rows = [row for row in self.rows if row[0] == verdict]
             if rows:
                 print(f"# {title}:")
-            for _, name, note in rows:
+            for _, name, note, lines in rows:
                 print(f"#   {name}{': ' + note if note else ''}")
+                for line in lines:
+                    print(f"#     {line}")
         print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""), flush=True)
         return 1 if failed or not passed else 0
 
