@@ -531,6 +531,7 @@ void posada_apic_save(struct posada_vcpu *vcpu, struct posada_rec_apic *rec)
 	memset(rec, 0, sizeof(*rec));
 	rec->base = apic->base;
 	/* The timer first: one that expires from here on is in IRR below. */
+	posada_timer_poll(vcpu);
 	rec->tsc_deadline = posada_timer_get_deadline(vcpu);
 	rec->timer_ns = posada_timer_remaining(vcpu);
 	for (i = 0; i < LAPIC_NR; i++)

@@ -2,6 +2,11 @@
 /*
  * The local APIC's timer: TSC deadline, one-shot and periodic, by one hrtimer.
  *
+ * A backend whose CPU has a timer of its own (entry_timer) ends the guest at
+ * vcpu->deadline instead: no host interrupt is taken for it. The hrtimer then
+ * only wakes a vCPU out of HLT. Nobody looks at the APIC of a vCPU that does
+ * neither: it finds out at its next entry.
+ *
  * The hrtimer fires in hardirq context, on the CPU that armed it, maybe while
  * the vCPU (elsewhere) arms it anew. timer_lock orders the two, so that arming
  * never has to wait for an expiry: what the expiry finds under the lock is
@@ -26,6 +31,11 @@
  * slewed against it, waits on for at least that long, in nanoseconds.
  */
 #define TIMER_MIN_WAIT	1000
+
+static struct posada_vcpu *timer_vcpu(struct posada_apic *apic)
+{
+	return container_of(apic, struct posada_vcpu, apic);
+}
 
 static u32 timer_mode(const struct posada_apic *apic)
 {
@@ -54,21 +64,32 @@ static u64 deadline_ns(struct posada_vcpu *vcpu, u64 deadline)
 
 /* ---- under timer_lock ---- */
 
-static void arm(struct posada_apic *apic, ktime_t expires)
+/* For @now + @ns. @awake: the vCPU enters the guest, or HLT, after this. */
+static void arm(struct posada_apic *apic, ktime_t now, u64 ns, bool awake)
 {
-	apic->expires = expires;
+	struct posada_vcpu *vcpu = timer_vcpu(apic);
+
+	apic->expires = ktime_add_ns(now, ns);
 	apic->armed = true;
-	hrtimer_start(&apic->timer, expires, TIMER_MODE);
+	if (vcpu->ops->entry_timer)
+		WRITE_ONCE(vcpu->deadline, rdtsc() +
+			   mul_u64_u32_div(ns, posada_tsc_khz, USEC_PER_SEC));
+	if (!vcpu->ops->entry_timer || !awake)
+		hrtimer_start(&apic->timer, apic->expires, TIMER_MODE);
+	else if (hrtimer_is_queued(&apic->timer))
+		hrtimer_try_to_cancel(&apic->timer);
 }
 
 /* An expiry under way finds armed false, and does nothing. */
 static void disarm(struct posada_apic *apic)
 {
 	WRITE_ONCE(apic->tsc_deadline, 0);
+	WRITE_ONCE(timer_vcpu(apic)->deadline, POSADA_NO_DEADLINE);
 	if (!apic->armed)
 		return;
 	apic->armed = false;
-	hrtimer_try_to_cancel(&apic->timer);
+	if (hrtimer_is_queued(&apic->timer))
+		hrtimer_try_to_cancel(&apic->timer);
 }
 
 /* Arm for @deadline, 0: for none. True: it is past, fire now. */
@@ -82,7 +103,7 @@ static bool arm_deadline(struct posada_vcpu *vcpu, u64 deadline)
 		return deadline;
 	}
 	WRITE_ONCE(apic->tsc_deadline, deadline);
-	arm(apic, ktime_add_ns(ktime_get(), ns));
+	arm(apic, ktime_get(), ns, true);
 	return false;
 }
 
@@ -95,7 +116,7 @@ static void arm_count(struct posada_apic *apic, u64 ns)
 	u64 most = max_t(u64, count_ns(apic), POSADA_APIC_MIN_PERIOD);
 
 	apic->period = timer_mode(apic) == LAPIC_TIMER_PERIODIC ? most : 0;
-	arm(apic, ktime_add_ns(ktime_get(), min(ns, most)));
+	arm(apic, ktime_get(), min(ns, most), true);
 }
 
 /* Nanoseconds to go, 1 at least: an expiry that is late is not yet zero. */
@@ -111,48 +132,43 @@ static u64 remaining(const struct posada_apic *apic)
 	return apic->period - (u64)-left % apic->period;
 }
 
-/* ---- expiry ---- */
+/* ---- expiry, under timer_lock ---- */
 
-/* The deadline was reached; or wait on, nanoseconds. */
-static u64 expire_deadline(struct posada_vcpu *vcpu)
+/* The deadline was reached: true. It comes early at times: wait on. */
+static bool expire_deadline(struct posada_vcpu *vcpu, bool awake)
 {
 	struct posada_apic *apic = &vcpu->apic;
 	u64 ns = deadline_ns(vcpu, apic->tsc_deadline);
 
-	if (ns)
-		return max_t(u64, ns, TIMER_MIN_WAIT);
-	apic->armed = false;
-	WRITE_ONCE(apic->tsc_deadline, 0);
-	return 0;
+	if (ns) {
+		arm(apic, ktime_get(), max_t(u64, ns, TIMER_MIN_WAIT), awake);
+		return false;
+	}
+	disarm(apic);
+	return true;
 }
 
-/* Expire once. Sets *fire; returns whether the hrtimer goes on. */
-static enum hrtimer_restart expire(struct posada_vcpu *vcpu, bool *fire)
+/* A count is at its end: true. However many periods passed, fire once. */
+static bool expire_count(struct posada_apic *apic, bool awake)
 {
-	struct posada_apic *apic = &vcpu->apic;
-	struct hrtimer *timer = &apic->timer;
-	u64 wait;
+	ktime_t now = ktime_get();
+	s64 late = ktime_to_ns(ktime_sub(now, apic->expires));
 
-	/* Disarmed, or armed anew, since this expiry began: it is void. */
-	if (!apic->armed || hrtimer_is_queued(timer))
-		return HRTIMER_NORESTART;
-
-	*fire = true;
-	if (apic->tsc_deadline) {
-		wait = expire_deadline(vcpu);
-		if (!wait)
-			return HRTIMER_NORESTART;
-		*fire = false;
-		hrtimer_set_expires(timer, ktime_add_ns(ktime_get(), wait));
-	} else if (apic->period) {
-		/* However many periods passed, fire once: no catching up. */
-		hrtimer_forward(timer, ktime_get(), apic->period);
-	} else {
-		apic->armed = false;
-		return HRTIMER_NORESTART;
+	if (late < 0) {
+		arm(apic, now, -late, awake);
+		return false;
 	}
-	apic->expires = hrtimer_get_expires(timer);
-	return HRTIMER_RESTART;
+	if (apic->period)
+		arm(apic, now, apic->period - (u64)late % apic->period, awake);
+	else
+		disarm(apic);
+	return true;
+}
+
+static bool expire(struct posada_vcpu *vcpu, bool awake)
+{
+	return vcpu->apic.tsc_deadline ? expire_deadline(vcpu, awake) :
+					 expire_count(&vcpu->apic, awake);
 }
 
 static enum hrtimer_restart timer_expired(struct hrtimer *timer)
@@ -160,18 +176,48 @@ static enum hrtimer_restart timer_expired(struct hrtimer *timer)
 	struct posada_vcpu *vcpu = container_of(timer, struct posada_vcpu,
 						apic.timer);
 	struct posada_apic *apic = &vcpu->apic;
-	enum hrtimer_restart again;
 	unsigned long flags;
 	bool fire = false;
 
 	raw_spin_lock_irqsave(&apic->timer_lock, flags);
-	again = expire(vcpu, &fire);
+	/* Disarmed, or armed anew, since this expiry began: it is void. */
+	if (apic->armed && !hrtimer_is_queued(timer))
+		fire = expire(vcpu, READ_ONCE(vcpu->mode) == POSADA_IN_GUEST);
 	raw_spin_unlock_irqrestore(&apic->timer_lock, flags);
 
 	/* A masked timer runs as well, and interrupts nobody. */
 	if (fire)
 		posada_apic_lvt(vcpu, LAPIC_TIMER);
-	return again;
+	return HRTIMER_NORESTART;
+}
+
+void posada_timer_poll(struct posada_vcpu *vcpu)
+{
+	struct posada_apic *apic = &vcpu->apic;
+	unsigned long flags;
+	bool fire = false;
+
+	if (READ_ONCE(vcpu->deadline) > rdtsc())
+		return;
+	raw_spin_lock_irqsave(&apic->timer_lock, flags);
+	if (apic->armed)
+		fire = expire(vcpu, true);
+	raw_spin_unlock_irqrestore(&apic->timer_lock, flags);
+	if (fire)
+		posada_apic_lvt(vcpu, LAPIC_TIMER);
+}
+
+void posada_timer_sleep(struct posada_vcpu *vcpu)
+{
+	struct posada_apic *apic = &vcpu->apic;
+	unsigned long flags;
+
+	if (READ_ONCE(vcpu->deadline) == POSADA_NO_DEADLINE)
+		return;
+	raw_spin_lock_irqsave(&apic->timer_lock, flags);
+	if (apic->armed && !hrtimer_is_queued(&apic->timer))
+		hrtimer_start(&apic->timer, apic->expires, TIMER_MODE);
+	raw_spin_unlock_irqrestore(&apic->timer_lock, flags);
 }
 
 /* ---- what the registers ask for ---- */
@@ -183,6 +229,7 @@ void posada_timer_init(struct posada_vcpu *vcpu)
 	raw_spin_lock_init(&apic->timer_lock);
 	hrtimer_init(&apic->timer, CLOCK_MONOTONIC, TIMER_MODE);
 	apic->timer.function = timer_expired;
+	vcpu->deadline = POSADA_NO_DEADLINE;
 }
 
 void posada_timer_stop(struct posada_vcpu *vcpu)

@@ -22,6 +22,7 @@ struct posada_pt_format;
 enum posada_exit_kind {
 	POSADA_X_NONE,		/* the backend dealt with it: enter again */
 	POSADA_X_HOST_IRQ,	/* the host has an interrupt or NMI to take */
+	POSADA_X_TIMER,		/* vcpu->deadline, or the bound of an entry */
 	POSADA_X_MSR,		/* msr */
 	POSADA_X_PORT,		/* port */
 	POSADA_X_MEMORY,	/* memory: a second-level fault */
@@ -36,6 +37,7 @@ enum posada_exit_kind {
 	POSADA_X_DR,		/* dr: while a debugger has the real ones */
 	POSADA_X_FAULT,		/* fault: raise this exception in the guest */
 	POSADA_X_DEBUG,		/* debug: #DB or #BP was intercepted */
+	POSADA_X_TASK,		/* task: the CPU does not switch tasks */
 	POSADA_X_SHUTDOWN,	/* triple fault */
 	POSADA_X_MACHINE_CHECK,
 	POSADA_X_BAD_STATE,	/* fail: the CPU refused to enter */
@@ -61,6 +63,8 @@ struct posada_event {
 	u32 error;
 	u64 payload;		/* #PF: CR2, #DB: DR6 bits */
 };
+
+#define POSADA_NO_DEADLINE	(~0ULL)
 
 struct posada_exit {
 	union {
@@ -100,6 +104,10 @@ struct posada_exit {
 			bool has_error;
 			u32 error;
 		} fault;
+		struct {
+			u16 selector;
+			u8 source;	/* POSADA_TASK_* */
+		} task;
 		struct {
 			u8 vector;	/* 1 or 3 */
 			u64 dr6;	/* the bits that this #DB sets */
@@ -155,6 +163,8 @@ struct posada_backend {
 	int pt_levels;
 	u8 hypercall[3];	/* the instruction */
 	bool large_no_exec;	/* what guests execute has to be 4 KiB pages */
+	/* enter() ends at vcpu->deadline, if not before; set by probe(). */
+	bool entry_timer;
 
 	/*
 	 * Task, once at load. 0, or -ENODEV (the CPU has none), -EPERM (the
@@ -177,7 +187,7 @@ struct posada_backend {
 	 * for regs, sregs and the MSRs that the core keeps.
 	 */
 	void (*vcpu_reset)(struct posada_vcpu *vcpu, bool init);
-	/* Atomic: this CPU is going to run the vCPU; it no longer is. */
+	/* Atomic: this CPU is going to run the vCPU; it no longer is (or NULL). */
 	void (*load)(struct posada_vcpu *vcpu);
 	void (*put)(struct posada_vcpu *vcpu);
 
@@ -196,7 +206,7 @@ struct posada_backend {
 	/* Irqoff: translate the raw exit of enter() into vcpu->exit. */
 	void (*decode)(struct posada_vcpu *vcpu);
 
-	/* Atomic: deliver @ev at the next entry. */
+	/* Atomic: deliver @ev at the next entry. A #DB's payload is in DR6. */
 	void (*inject)(struct posada_vcpu *vcpu, const struct posada_event *ev);
 	/* Atomic: ask for exactly these windows (POSADA_WINDOW_*). */
 	void (*window)(struct posada_vcpu *vcpu, u32 windows);
@@ -215,10 +225,13 @@ struct posada_backend {
 	void (*set_pdptes)(struct posada_vcpu *vcpu, const u64 *pdpte);
 	/* Task or atomic: just what a page walk and a fetch need. */
 	void (*get_paging)(struct posada_vcpu *vcpu, struct posada_paging *pg);
-	void (*get_dregs)(struct posada_vcpu *vcpu, struct posada_dregs *d);
-	void (*set_dregs)(struct posada_vcpu *vcpu,
-			  const struct posada_dregs *d);
-	/* Task: vcpu->debug changed: intercept and arm what it asks for. */
+	/*
+	 * Task or irqoff: DR6 and DR7 as the CPU has, or is to have them.
+	 * Armed (vcpu->dr.armed), DR6 is in the CPU.
+	 */
+	void (*get_dr67)(struct posada_vcpu *vcpu, u64 *dr6, u64 *dr7);
+	void (*set_dr67)(struct posada_vcpu *vcpu, u64 dr6, u64 dr7);
+	/* The same: intercept what vcpu->debug and vcpu->dr ask for. */
 	void (*update_debug)(struct posada_vcpu *vcpu);
 	/*
 	 * Task or atomic: MSRs that the CPU switches. 0, or -ENOENT: not one

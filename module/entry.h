@@ -67,13 +67,15 @@ static __always_inline void posada_account_exit(void)
 }
 
 /*
- * DR0-3 go into the CPU for a guest, or for @vcpu's debugger. Irqoff. The
- * host's own are off until hw_breakpoint_restore().
+ * DR0-3 go into the CPU for a guest, or for its debugger. Irqoff. The host's
+ * own are off until hw_breakpoint_restore().
  */
-static inline void posada_load_dr(struct posada_vcpu *vcpu, const u64 dr[4])
+static inline void posada_load_dr(struct posada_vcpu *vcpu)
 {
-	if (vcpu->debug.flags & POSADA_DEBUG_HARDWARE)
-		dr = vcpu->debug.dr;
+	const u64 *dr = vcpu->debug.flags & POSADA_DEBUG_HARDWARE ?
+			vcpu->debug.dr : vcpu->dr.dr;
+
+	vcpu->dr.armed = true;
 	if (hw_breakpoint_active())
 		set_debugreg(0UL, 7);
 	set_debugreg(dr[0], 0);
@@ -82,20 +84,17 @@ static inline void posada_load_dr(struct posada_vcpu *vcpu, const u64 dr[4])
 	set_debugreg(dr[3], 3);
 }
 
-static inline void posada_save_dr(struct posada_vcpu *vcpu, u64 dr[4])
+static inline void posada_save_dr(struct posada_vcpu *vcpu)
 {
-	unsigned long value;
+	unsigned long *dr = (unsigned long *)vcpu->dr.dr;
 
+	vcpu->dr.armed = false;
 	if (vcpu->debug.flags & POSADA_DEBUG_HARDWARE)
 		return;
-	get_debugreg(value, 0);
-	dr[0] = value;
-	get_debugreg(value, 1);
-	dr[1] = value;
-	get_debugreg(value, 2);
-	dr[2] = value;
-	get_debugreg(value, 3);
-	dr[3] = value;
+	get_debugreg(dr[0], 0);
+	get_debugreg(dr[1], 1);
+	get_debugreg(dr[2], 2);
+	get_debugreg(dr[3], 3);
 }
 
 /* VMSCAPE: the VMM must not be steered by what the guest trained. Irqoff. */
@@ -115,6 +114,98 @@ static __always_inline void posada_note_quiescent(void)
 	local_irq_save(flags);
 	rcu_note_context_switch(false);
 	local_irq_restore(flags);
+}
+
+/* ---- hoststate.c: for backends whose CPU does not see to it ---- */
+
+/* This thread's own, from leave() to return(). */
+struct posada_thread {
+	u64 fs_base, kernel_gs_base, debugctl;
+	u16 fs, gs, ds, es, ldt;
+	bool stale;		/* an exit has dropped the segments */
+};
+
+/* Atomic: note it, and put the guest's KERNEL_GS_BASE into the CPU. */
+void posada_thread_leave(struct posada_thread *t, u64 kernel_gs_base);
+/* Irqoff: bring it back. Returns the guest's KERNEL_GS_BASE. */
+u64 posada_thread_return(struct posada_thread *t);
+
+/* Irqoff: exits that follow drop the segments. */
+static __always_inline void posada_thread_drop(struct posada_thread *t)
+{
+	u16 ldt;
+
+	/* Another thread may load an LDT; an exit leaves none. */
+	asm volatile("sldt %0" : "=r" (ldt));
+	if (unlikely(ldt))
+		t->ldt = ldt;
+	t->stale = true;
+}
+
+/* SYSCALL's MSRs: the host executes none before they are back. */
+#define POSADA_NR_LIVE	3
+struct posada_live {
+	u64 guest[POSADA_NR_LIVE];
+	u64 cpu[POSADA_NR_LIVE];	/* what the CPU has */
+};
+
+void posada_live_probe(void);		/* note the host's; at load */
+void posada_live_init(struct posada_live *live);
+/* Atomic: put the guest's into the CPU, or the host's. */
+void posada_live_sync(struct posada_live *live, bool guest);
+/* Where the guest's is kept; NULL: not one of them. */
+u64 *posada_live_msr(struct posada_live *live, u32 index);
+
+/* Atomic: the vCPU comes onto this CPU. */
+void posada_barrier_load(struct posada_vcpu *vcpu);
+/* Task: its memory may be the next vCPU's, which needs its own barrier. */
+void posada_barrier_forget(struct posada_vcpu *vcpu);
+
+/* Does the host ask for posada_l1d_flush()? By posada_l1d_probe(), at load. */
+extern bool posada_l1d_leaks;
+void posada_l1d_probe(void);
+/* Irqoff, before an entry. *@due: other threads were on this CPU. */
+void posada_l1d_flush(bool *due);
+
+/* ---- events, as EVENTINJ of SVM and VMX's interruption information have them */
+
+#define POSADA_WORD_VALID	BIT(31)
+#define POSADA_WORD_ERROR	BIT(11)
+#define POSADA_WORD_TYPE	GENMASK(10, 8)
+#define POSADA_WORD_VECTOR	GENMASK(7, 0)
+
+/* The type of an event that is injected; INT n and the like are others. */
+static inline u32 posada_event_type(u8 kind)
+{
+	return kind == POSADA_EVENT_INTERRUPT ? 0 : (u32)kind << 8;
+}
+
+static_assert(POSADA_EVENT_NMI == 2 && POSADA_EVENT_EXCEPTION == 3);
+
+static inline u32 posada_event_word(const struct posada_event *ev)
+{
+	return POSADA_WORD_VALID | posada_event_type(ev->kind) | ev->vector |
+	       (ev->has_error ? POSADA_WORD_ERROR : 0);
+}
+
+/*
+ * The event whose delivery an exit cut short. NONE for INT n, INT3 and INTO:
+ * RIP is still at it, it comes again.
+ */
+static inline void posada_event_cut(struct posada_event *ev, u32 word,
+				    u32 error, u64 cr2)
+{
+	u32 type = word & POSADA_WORD_TYPE;
+
+	ev->kind = POSADA_EVENT_NONE;
+	if (!type)
+		ev->kind = POSADA_EVENT_INTERRUPT;
+	else if (type <= posada_event_type(POSADA_EVENT_EXCEPTION))
+		ev->kind = type >> 8;
+	ev->vector = word & POSADA_WORD_VECTOR;
+	ev->has_error = word & POSADA_WORD_ERROR;
+	ev->error = ev->has_error ? error : 0;
+	ev->payload = ev->vector == 14 /* #PF */ ? cr2 : 0;
 }
 
 #endif /* POSADA_ENTRY_H */

@@ -365,7 +365,7 @@ static int posada_x_dr(struct posada_vcpu *vcpu)
 	struct posada_dregs d;
 	u64 *dr = posada_dr(&d, vcpu->exit.dr.number);
 
-	vcpu->ops->get_dregs(vcpu, &d);
+	posada_get_dregs(vcpu, &d);
 	if (!vcpu->exit.dr.write) {
 		*gpr = *dr;
 		return posada_skip(vcpu);
@@ -377,7 +377,7 @@ static int posada_x_dr(struct posada_vcpu *vcpu)
 	}
 	d.dr6 |= DR6_RESERVED;
 	d.dr7 |= POSADA_DR7_FIXED;
-	vcpu->ops->set_dregs(vcpu, &d);
+	posada_set_dregs(vcpu, &d);
 	return posada_skip(vcpu);
 }
 
@@ -437,6 +437,43 @@ static int posada_x_debug(struct posada_vcpu *vcpu)
 	return 0;
 }
 
+static int posada_x_timer(struct posada_vcpu *vcpu)
+{
+	posada_timer_poll(vcpu);
+	return 1;
+}
+
+#define POSADA_DR7_LOCAL	0x155	/* L0-3, LE: a task's own */
+
+/* Userspace completes it. What the CPU would do besides is done here. */
+static int posada_x_task(struct posada_vcpu *vcpu)
+{
+	const struct posada_exit *e = &vcpu->exit;
+	bool event = e->task.source == POSADA_TASK_GATE && e->interrupted.kind;
+	struct posada_dregs d;
+
+	vcpu->run->exit = POSADA_EXIT_TASK;
+	vcpu->run->task = (struct posada_exit_task){
+		.selector = e->task.selector, .source = e->task.source,
+		.insn_len = e->insn_len,
+		.flags = event && e->interrupted.has_error ? POSADA_TASK_ERROR : 0,
+		.error_code = event ? e->interrupted.error : 0,
+	};
+	/* The switch is the event's delivery; an IRET ends that of an NMI. */
+	if (event)
+		vcpu->pending.kind = POSADA_EVENT_NONE;
+	if (event && e->interrupted.kind == POSADA_EVENT_NMI)
+		vcpu->ops->set_nmi_masked(vcpu, true);
+	else if (e->task.source == POSADA_TASK_IRET)
+		vcpu->ops->set_nmi_masked(vcpu, false);
+	if (e->insn_len)
+		vcpu->shadow = 0;
+	posada_get_dregs(vcpu, &d);
+	d.dr7 &= ~(u64)POSADA_DR7_LOCAL;
+	posada_set_dregs(vcpu, &d);
+	return 0;
+}
+
 static int posada_x_shutdown(struct posada_vcpu *vcpu)
 {
 	/* Whoever starts it anew wants none of what brought it down. */
@@ -469,6 +506,7 @@ static const struct {
 } posada_exits[POSADA_NR_X] = {
 	[POSADA_X_NONE]	   = { posada_x_none, POSADA_STAT_OTHER },
 	[POSADA_X_HOST_IRQ] = { posada_x_none, POSADA_STAT_HOST_IRQ },
+	[POSADA_X_TIMER]   = { posada_x_timer, POSADA_STAT_HOST_IRQ },
 	[POSADA_X_MSR]	   = { posada_x_msr, POSADA_STAT_MSR },
 	[POSADA_X_PORT]	   = { posada_x_port, POSADA_STAT_PORT },
 	[POSADA_X_MEMORY]  = { posada_x_memory, POSADA_STAT_MEMORY },
@@ -483,6 +521,7 @@ static const struct {
 	[POSADA_X_DR]	   = { posada_x_dr, POSADA_STAT_OTHER },
 	[POSADA_X_FAULT]   = { posada_x_fault, POSADA_STAT_EXCEPTION },
 	[POSADA_X_DEBUG]   = { posada_x_debug, POSADA_STAT_EXCEPTION },
+	[POSADA_X_TASK]	   = { posada_x_task, POSADA_STAT_OTHER },
 	[POSADA_X_SHUTDOWN] = { posada_x_shutdown, POSADA_STAT_OTHER },
 	[POSADA_X_MACHINE_CHECK] = { posada_x_machine_check, POSADA_STAT_OTHER },
 	[POSADA_X_BAD_STATE] = { posada_x_bad_state, POSADA_STAT_OTHER },

@@ -72,6 +72,7 @@ int posada_halt(struct posada_vcpu *vcpu)
 	u64 start = local_clock();
 	int r = 1;
 
+	posada_timer_sleep(vcpu);
 	if (!posada_poll(vcpu, start)) {
 		r = rcuwait_wait_event(&vcpu->wait,
 				       posada_runnable(vcpu),

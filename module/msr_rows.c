@@ -138,10 +138,11 @@ static int write_pred_cmd(struct posada_vcpu *vcpu,
 			  const struct msr_row *row, u32 index, u64 value,
 			  enum posada_msr_by by)
 {
-	/* Where the backend has no use for it, the barrier itself remains. */
-	if (by == POSADA_BY_GUEST && value &&
-	    vcpu->ops->set_msr(vcpu, index, value))
-		wrmsrl(MSR_IA32_PRED_CMD, value);
+	if (by != POSADA_BY_GUEST || !value)
+		return 0;
+	wrmsrl(MSR_IA32_PRED_CMD, value);
+	/* Lest the next one be an exit, too. */
+	vcpu->ops->set_msr(vcpu, index, value);
 	return 0;
 }
 

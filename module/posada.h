@@ -175,6 +175,15 @@ struct posada_msrs {
 	u64 wall_clock, system_time, steal_time, poll_control; /* KVM's */
 };
 
+/* Debug registers: dregs.c. DR6 and DR7 are the backend's. */
+struct posada_dr {
+	bool wanted;		/* the guest uses DR0-3: no exits for them */
+	bool armed;		/* they are in the CPU */
+	bool dr7_kept;		/* dr7 is: the CPU has a debugger's */
+	u64 dr7;
+	u64 dr[4];		/* while not armed */
+};
+
 struct posada_vcpu {
 	/* Hot: touched on each exit. */
 	struct posada_regs regs;	/* C; loaded and stored by enter() */
@@ -188,6 +197,9 @@ struct posada_vcpu {
 	struct posada_vm *vm;		/* K */
 	const struct posada_backend *ops; /* K */
 	void *arch;			/* K: the backend's own part */
+	u64 deadline;			/* A: host TSC when the APIC's timer is
+					 * due, for backends with entry_timer
+					 */
 	u32 id;				/* K: APIC id */
 	int cpu;			/* the CPU it is loaded on, or -1 */
 	struct posada_event pending;	/* C: to be injected at next entry */
@@ -213,6 +225,7 @@ struct posada_vcpu {
 	struct posada_run *run;		/* K: a page that userspace writes */
 	struct fpu_guest fpu;		/* C */
 	struct posada_debug debug;	/* C: what POSADA_DEBUG asked for */
+	struct posada_dr dr;		/* C */
 	struct posada_fetch_cache fetch; /* C */
 	struct posada_insn_met met[POSADA_INSNS_MET]; /* C */
 	struct posada_table_cache tables; /* C */
@@ -408,6 +421,19 @@ void posada_insn_forget(struct posada_vcpu *vcpu);
 int posada_gva_to_gpa(struct posada_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 		      u64 *page_bytes, u32 *error_code);
 
+/* ---- dregs.c. C, task or irqoff ---- */
+void posada_get_dregs(struct posada_vcpu *vcpu, struct posada_dregs *d);
+void posada_set_dregs(struct posada_vcpu *vcpu, const struct posada_dregs *d);
+/* The guest wants its debug registers: no exits for them for a while. */
+void posada_use_dregs(struct posada_vcpu *vcpu);
+/* The vCPU leaves its CPU: ask again, lest it pays on each entry for ever. */
+void posada_rest_dregs(struct posada_vcpu *vcpu);
+/* A #DB with @dr6 is injected. */
+void posada_raise_dregs(struct posada_vcpu *vcpu, u64 dr6);
+/* vcpu->debug changed. */
+void posada_update_debug(struct posada_vcpu *vcpu);
+void posada_reset_dregs(struct posada_vcpu *vcpu);
+
 /* ---- mmu.c, notifier.c, fault.c; mmu.h has what they share ---- */
 int __must_check posada_mmu_init(struct posada_vm *vm);
 /* The last vCPU is gone; the mm may be, too. Before posada_slots_free(). */
@@ -507,6 +533,10 @@ u64 posada_timer_remaining(struct posada_vcpu *vcpu);
 void posada_timer_load(struct posada_vcpu *vcpu, u64 deadline, u64 ns);
 /* The vCPU's TSC offset changed (and is stored). */
 void posada_timer_tsc_changed(struct posada_vcpu *vcpu);
+/* vcpu->deadline may have been reached: interrupt the vCPU if so. */
+void posada_timer_poll(struct posada_vcpu *vcpu);
+/* The vCPU is about to sleep: the timer has to wake it. Task. */
+void posada_timer_sleep(struct posada_vcpu *vcpu);
 
 /* ---- ipi.c: from one APIC, or from a message, to others ---- */
 /* Send what ICR says. C of @src. */

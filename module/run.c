@@ -7,6 +7,7 @@
  * The loop follows the return rule: > 0 enter again, 0 userspace, < 0 errno.
  */
 #include <linux/entry-kvm.h>
+#include <linux/hw_breakpoint.h>
 #include <linux/kvm_host.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/stat.h>
@@ -14,6 +15,7 @@
 #include <asm/debugreg.h>
 #include <asm/fpu/xcr.h>
 #include <asm/pkru.h>
+#include <asm/trapnr.h>
 #include "../uapi/posada_cpuid.h"
 #include "compat.h"
 #include "entry.h"
@@ -34,7 +36,7 @@ DEFINE_STATIC_CALL(posada_decode, posada_no_op);
 void posada_run_init(const struct posada_backend *ops)
 {
 	static_call_update(posada_load_on, ops->load);
-	static_call_update(posada_put_off, ops->put);
+	static_call_update(posada_put_off, ops->put ?: posada_no_op);
 	static_call_update(posada_arm, ops->arm);
 	static_call_update(posada_disarm, ops->disarm);
 	static_call_update(posada_enter, ops->enter);
@@ -55,6 +57,7 @@ static int posada_report_kill(struct posada_vcpu *vcpu)
 static void posada_load(struct posada_vcpu *vcpu)
 {
 	WRITE_ONCE(vcpu->cpu, smp_processor_id());
+	posada_barrier_load(vcpu);
 	static_call(posada_load_on)(vcpu);
 	if (boot_cpu_has(X86_FEATURE_RDTSCP) ||
 	    boot_cpu_has(X86_FEATURE_RDPID)) {
@@ -68,6 +71,8 @@ static void posada_load(struct posada_vcpu *vcpu)
 
 static void posada_put(struct posada_vcpu *vcpu)
 {
+	if (unlikely(vcpu->dr.wanted))
+		posada_rest_dregs(vcpu);
 	static_call(posada_put_off)(vcpu);
 	if (vcpu->hw_tsc_aux != vcpu->host_tsc_aux) {
 		wrmsrl(MSR_TSC_AUX, vcpu->host_tsc_aux);
@@ -220,6 +225,8 @@ static void posada_inject(struct posada_vcpu *vcpu, struct posada_event *ev)
 	vcpu->stat[ev->again ? POSADA_STAT_REINJECT : stat[ev->kind]]++;
 	trace_posada_inject(vcpu->id, ev->kind, ev->vector, ev->has_error,
 			    ev->error);
+	if (ev->kind == POSADA_EVENT_EXCEPTION && ev->vector == X86_TRAP_DB)
+		posada_raise_dregs(vcpu, ev->payload);
 	vcpu->ops->inject(vcpu, ev);
 }
 
@@ -431,11 +438,18 @@ static int posada_enter_series(struct posada_vcpu *vcpu)
 	int r;
 
 	posada_account_enter();
+	if (unlikely(vcpu->dr.wanted))
+		posada_load_dr(vcpu);
 	static_call(posada_arm)(vcpu);
 	vcpu->cr8 = posada_apic_get_cr8(vcpu);
 	r = posada_enter_armed(vcpu);
 	posada_sync_cr8(vcpu);
 	static_call(posada_disarm)(vcpu);
+	if (unlikely(vcpu->dr.armed))
+		posada_save_dr(vcpu);
+	/* The exit left DR7 disabled. */
+	if (unlikely(hw_breakpoint_active()))
+		hw_breakpoint_restore();
 	posada_host_extra(vcpu, host_pkru);
 	return r;
 }
@@ -463,7 +477,8 @@ static int posada_enter_once(struct posada_vcpu *vcpu)
 	/* Host interrupts that ended the guest are taken here. */
 	local_irq_enable();
 	posada_account_exit();
-	if (r == -EAGAIN && vcpu->exit.kind == POSADA_X_HOST_IRQ)
+	if (r == -EAGAIN && (vcpu->exit.kind == POSADA_X_HOST_IRQ ||
+			     vcpu->exit.kind == POSADA_X_TIMER))
 		posada_note_quiescent();
 	preempt_enable();
 	return r;
@@ -575,7 +590,7 @@ static noinline int posada_commit_groups(struct posada_vcpu *vcpu, u32 dirty)
 	if (dirty & POSADA_GROUP_EVENTS)
 		posada_set_events(vcpu, &g.events);
 	if (dirty & POSADA_GROUP_DREGS)
-		vcpu->ops->set_dregs(vcpu, &g.dregs);
+		posada_set_dregs(vcpu, &g.dregs);
 	return 0;
 }
 
@@ -663,8 +678,8 @@ static void posada_fill(struct posada_vcpu *vcpu)
 	struct posada_run *run = vcpu->run;
 	u32 fill = READ_ONCE(run->wanted) & POSADA_GROUP_ALL;
 
-	/* Whoever completes a memory access, or a string, needs these. */
-	if (run->exit == POSADA_EXIT_MEMORY ||
+	/* Whoever completes an access, a string or a task switch needs these. */
+	if (run->exit == POSADA_EXIT_MEMORY || run->exit == POSADA_EXIT_TASK ||
 	    (run->exit == POSADA_EXIT_PORT &&
 	     (run->port.flags & POSADA_PORT_STRING)))
 		fill |= POSADA_GROUP_REGS | POSADA_GROUP_SREGS;
@@ -675,7 +690,7 @@ static void posada_fill(struct posada_vcpu *vcpu)
 	if (fill & POSADA_GROUP_EVENTS)
 		posada_get_events(vcpu, &run->events);
 	if (fill & POSADA_GROUP_DREGS)
-		vcpu->ops->get_dregs(vcpu, &run->dregs);
+		posada_get_dregs(vcpu, &run->dregs);
 	run->valid = fill;
 }
 

@@ -152,7 +152,7 @@ static void posada_read_dregs(void *object, struct posada_rec *rec)
 {
 	struct posada_vcpu *vcpu = object;
 
-	vcpu->ops->get_dregs(vcpu, rec->data);
+	posada_get_dregs(vcpu, rec->data);
 }
 
 static int posada_check_rec_dregs(void *object, struct posada_rec *rec)
@@ -164,7 +164,7 @@ static int posada_apply_dregs(void *object, struct posada_rec *rec)
 {
 	struct posada_vcpu *vcpu = object;
 
-	vcpu->ops->set_dregs(vcpu, rec->data);
+	posada_set_dregs(vcpu, rec->data);
 	return 0;
 }
 

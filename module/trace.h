@@ -29,6 +29,7 @@ TRACE_EVENT(posada_entry,
 #define posada_trace_exits				\
 	{ POSADA_X_NONE,	"none" },		\
 	{ POSADA_X_HOST_IRQ,	"host_irq" },		\
+	{ POSADA_X_TIMER,	"timer" },		\
 	{ POSADA_X_MSR,		"msr" },		\
 	{ POSADA_X_PORT,	"port" },		\
 	{ POSADA_X_MEMORY,	"memory" },		\
@@ -43,6 +44,7 @@ TRACE_EVENT(posada_entry,
 	{ POSADA_X_DR,		"dr" },			\
 	{ POSADA_X_FAULT,	"fault" },		\
 	{ POSADA_X_DEBUG,	"debug" },		\
+	{ POSADA_X_TASK,	"task" },		\
 	{ POSADA_X_SHUTDOWN,	"shutdown" },		\
 	{ POSADA_X_MACHINE_CHECK, "machine_check" },	\
 	{ POSADA_X_BAD_STATE,	"bad_state" },		\

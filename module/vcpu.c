@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 #include <asm/debugreg.h>
 #include <asm/processor-flags.h>
+#include "entry.h"
 #include "posada.h"
 
 /* CS:RIP after RESET and INIT: SDM volume 3, "First Instruction Executed". */
@@ -46,6 +47,7 @@ void posada_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 
 	memset(&vcpu->regs, 0, sizeof(vcpu->regs));
 	vcpu->ops->vcpu_reset(vcpu, init);
+	posada_reset_dregs(vcpu);
 	vcpu->ops->set_sregs(vcpu, &posada_reset_sregs);
 	posada_cpuid(vcpu, 1, 0, signature);
 	vcpu->regs.gpr[POSADA_RDX] = signature[0];
@@ -72,6 +74,7 @@ void posada_vcpu_free(struct posada_vcpu *vcpu)
 {
 	posada_apic_free(vcpu);
 	posada_profile_free(vcpu);
+	posada_barrier_forget(vcpu);
 	vcpu->ops->vcpu_free(vcpu);
 	posada_mmu_free_cache(&vcpu->tables);
 	fpu_free_guest_fpstate(&vcpu->fpu);
@@ -213,7 +216,7 @@ static int posada_vcpu_debug(void *object, void *args)
 	if (!(debug->flags & POSADA_DEBUG_STEP))
 		clear_bit(POSADA_REQ_STEP, &vcpu->requests);
 	vcpu->debug.dr7 &= ~(u64)DR_GLOBAL_SLOWDOWN;
-	vcpu->ops->update_debug(vcpu);
+	posada_update_debug(vcpu);
 	return 0;
 }
 

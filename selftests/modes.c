@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "vm.h"
+#include "../userspace/internal.h"
 
 #define BLOB(name)	extern const char name[], name##_end[]
 #define BLOB_AT(vm, gpa, name) \
@@ -357,7 +358,7 @@ TEST(paging_gib_and_wp)
 	vcpu_done(vm->vcpu[0]);
 }
 
-/* ---- a task switch by the hardware, 32-bit ---- */
+/* ---- task switches by the hardware, 32-bit; or by libposada ---- */
 
 struct tss32 {
 	u32 link, esp0, ss0, esp1, ss1, esp2, ss2, cr3, eip, eflags;
@@ -366,45 +367,221 @@ struct tss32 {
 	u16 trap, iomap;
 } __attribute__((packed));
 
-BLOB(task_a);
-asm(".pushsection .text; .code32\n"
-    "task_a:\n"
-    "	mov $0x11, %ebx; ljmp $0x98, $0\n"	/* to task B and back */
-    "	mov %ebx, %eax; mov $0xd0, %edx; out %eax, %dx; hlt\n"
-    "task_a_end:\n"
-    "task_b:\n"
-    "	mov %ebx, %eax; mov $0xd1, %edx; out %eax, %dx\n"
-    "	str %ax; movzx %ax, %eax; out %eax, %dx\n"
-    "	ljmp $0x90, $0\n"
-    "task_b_end:\n"
-    ".code64; .popsection");
-extern const char task_b[], task_b_end[];
+#define SEL_A		0x90
+#define SEL_B		0x98
+#define SEL_C		0xa0
+#define CODE_B		(G_SCRATCH + 0x100)
+#define CODE_C		(G_SCRATCH + 0x200)
+#define TASK_IDT	(G_SCRATCH + 0x800)
+#define TASK_GATE(sel)	(0x0000850000000000 | (u64)(sel) << 16)
+#define FLAGS_NT	0x4000
+/*
+ * Where an error code is pushed has to be mapped: a nested fault amid a switch
+ * has the event come again, and emulated AMD CPUs have half of it done already.
+ */
+#define TASK_STACK	0x6000
 
-TEST(task_switch)
+/* No guest of these has protection keys. */
+int pkru_read(struct posada_vcpu *vcpu, u32 *pkru)
+{
+	(void)vcpu;
+	(void)pkru;
+	return -ENODEV;
+}
+
+/* What the CPU leaves to the VMM, libposada completes. */
+static void complete_task(struct vcpu *v)
+{
+	static struct posada_vm vm;
+	struct posada_vcpu pv = { .fd = v->fd, .vm = &vm, .run = v->run };
+
+	vm.fd = v->vm->fd;
+	vm.phys_bits = 36;
+	vm.nr_slots = 1;
+	vm.slots[0].bytes = v->vm->bytes;
+	vm.slots[0].hva = v->vm->mem;
+	EXPECT_EQ(posada_complete_task(&pv), 0);
+}
+
+/* The next OUT of a guest that switches tasks. */
+static u32 task_out(struct vcpu *v)
+{
+	while (vcpu_exit(v) == POSADA_EXIT_TASK) {
+		EXPECT_EQ(test_backend, POSADA_BACKEND_VMX);
+		complete_task(v);
+	}
+	ASSERT_EQ(v->run->exit, POSADA_EXIT_PORT);
+	return v->run->port.data;
+}
+
+static struct tss32 *task_set(struct vm *vm, u32 selector, u64 at, u32 eip)
+{
+	u64 *gdt = gpa_ptr(vm, G_GDT);
+	struct tss32 *t = gpa_ptr(vm, at);
+
+	gdt[selector / 8] = 0x0000890000000067 | at << 16;
+	t->eip = eip;
+	t->eflags = 2;
+	t->esp = TASK_STACK;
+	t->cs = G_CODE32;
+	t->ss = t->ds = t->es = t->fs = t->gs = G_DATA;
+	return t;
+}
+
+/* Task A is running, at @code; B and C are at CODE_B and CODE_C. */
+static struct vcpu *task_start(const char *code, const char *end)
 {
 	struct vm *vm = vm_new(1);
 	struct vcpu *v = vm->vcpu[0];
-	u64 *gdt = gpa_ptr(vm, G_GDT);
-	struct tss32 *b = gpa_ptr(vm, G_HEAP + 0x100);
 
-	if (test_backend == POSADA_BACKEND_VMX)
-		SKIP("VMX leaves task switches to the hypervisor, and ours does none");
-	BLOB_AT(vm, G_SCRATCH, task_a);
-	memcpy(gpa_ptr(vm, G_SCRATCH + 0x100), task_b, task_b_end - task_b);
-	gdt[0x90 / 8] = 0x00008b0000000067 | (u64)G_HEAP << 16;
-	gdt[0x98 / 8] = 0x0000890000000067 | (u64)(G_HEAP + 0x100) << 16;
-	b->eip = G_SCRATCH + 0x100;
-	b->eflags = 2;
-	b->ebx = 0x22;
-	b->esp = 0x6000;
-	b->cs = G_CODE32;
-	b->ss = b->ds = b->es = b->fs = b->gs = G_DATA;
+	memcpy(gpa_ptr(vm, G_SCRATCH), code, end - code);
+	task_set(vm, SEL_A, G_HEAP, 0);
+	((u64 *)gpa_ptr(vm, G_GDT))[SEL_A / 8] |= 2ULL << 40;
+	task_set(vm, SEL_B, G_HEAP + 0x100, CODE_B)->ebx = 0x22;
+	task_set(vm, SEL_C, G_HEAP + 0x200, CODE_C);
 	vcpu_start_prot32(v, G_SCRATCH);
-	v->run->sregs.seg[POSADA_TR].selector = 0x90;
+	v->run->sregs.seg[POSADA_TR].selector = SEL_A;
 	v->run->sregs.seg[POSADA_TR].base = G_HEAP;
-	EXPECT_SYNC(v, 0x22);
-	EXPECT_SYNC(v, 0x98);
-	EXPECT_EQ(vcpu_done(v), 0x11);
+	v->run->sregs.idt = (struct posada_table){ .base = TASK_IDT, .limit = 0xff };
+	return v;
+}
+
+static u8 tss_type(struct vcpu *v, u32 selector)
+{
+	return ((u64 *)gpa_ptr(v->vm, G_GDT))[selector / 8] >> 40 & 0xf;
+}
+
+BLOB(task_jmp);
+asm(".pushsection .text; .code32\n"
+    "task_jmp:\n"
+    "	mov $0x11, %ebx; ljmp $0x98, $0\n"	/* to task B and back */
+    "	mov %ebx, %eax; mov $0xd1, %edx; out %eax, %dx\n"
+    "	mov %cr0, %eax; out %eax, %dx; hlt\n"
+    "	.org task_jmp + 0x100\n"
+    "	mov %ebx, %eax; mov $0xd1, %edx; out %eax, %dx\n"
+    "	str %ax; movzx %ax, %eax; out %eax, %dx\n"
+    "	ljmp $0x90, $0\n"
+    "task_jmp_end:\n"
+    ".code64; .popsection");
+
+TEST(task_jmp)
+{
+	struct vcpu *v = task_start(task_jmp, task_jmp_end);
+
+	EXPECT_EQ(task_out(v), 0x22);
+	EXPECT_EQ(task_out(v), SEL_B);
+	EXPECT_EQ(tss_type(v, SEL_A), 9);
+	EXPECT_EQ(tss_type(v, SEL_B), 0xb);
+	EXPECT_EQ(task_out(v), 0x11);
+	EXPECT_EQ(tss_type(v, SEL_A), 0xb);
+	EXPECT_EQ(tss_type(v, SEL_B), 9);
+	EXPECT_EQ(task_out(v) & 8 /* TS */, 8);
+}
+
+BLOB(task_call);
+asm(".pushsection .text; .code32\n"
+    "task_call:\n"
+    "	mov $0x11, %ebx; mov $0xd1, %edx; lcall $0x98, $0\n"
+    "	mov %ebx, %eax; out %eax, %dx\n"
+    "	pushf; pop %eax; out %eax, %dx\n"
+    "	lcall $0x98, $0; mov $0x33, %eax; out %eax, %dx; hlt\n"
+    "	.org task_call + 0x100\n"
+    "1:	mov $0xd1, %edx; pushf; pop %eax; out %eax, %dx\n"
+    "	iret\n"
+    "	jmp 1b\n"				/* where the next call goes on */
+    "task_call_end:\n"
+    ".code64; .popsection");
+
+/* CALL links and nests, IRET goes back; a task goes on where it left. */
+TEST(task_call_iret)
+{
+	struct vcpu *v = task_start(task_call, task_call_end);
+	struct tss32 *a = gpa_ptr(v->vm, G_HEAP), *b = gpa_ptr(v->vm, G_HEAP + 0x100);
+
+	EXPECT_EQ(task_out(v) & FLAGS_NT, FLAGS_NT);
+	EXPECT_EQ(b->link & 0xffff, SEL_A);
+	EXPECT_EQ(a->ebx, 0x11);
+	EXPECT_EQ(tss_type(v, SEL_A), 0xb);
+	EXPECT_EQ(tss_type(v, SEL_B), 0xb);
+	EXPECT_EQ(task_out(v), 0x11);
+	EXPECT_EQ(tss_type(v, SEL_B), 9);
+	EXPECT_EQ(b->eflags & FLAGS_NT, 0);
+	EXPECT_EQ(task_out(v) & FLAGS_NT, 0);
+	EXPECT_EQ(task_out(v) & FLAGS_NT, FLAGS_NT);
+	EXPECT_EQ(task_out(v), 0x33);
+}
+
+BLOB(task_fault);
+asm(".pushsection .text; .code32\n"
+    "task_fault:\n"
+    "	movl $0, 0x5ffc\n"			/* see TASK_STACK */
+    "	mov $0xd1, %edx; mov $0xfff8, %eax\n"
+    "	mov %ax, %fs\n"				/* #GP(0xfff8); two bytes */
+    "	mov $0x44, %eax; out %eax, %dx\n"
+    "	int $0x20; mov $0x55, %eax; out %eax, %dx; hlt\n"
+    "	.org task_fault + 0x100\n"
+    "	mov $0xd1, %edx; pop %eax; out %eax, %dx; mov %esp, %eax; out %eax, %dx\n"
+    "	addl $2, 0x100020; iret\n"		/* A's EIP: past it */
+    "	.org task_fault + 0x200\n"
+    "	mov $0xd1, %edx; mov %esp, %eax; out %eax, %dx; iret\n"
+    "task_fault_end:\n"
+    ".code64; .popsection");
+
+/* A task gate for an exception gets its error code; one for INT n none. */
+TEST(task_gate)
+{
+	struct vcpu *v = task_start(task_fault, task_fault_end);
+	u64 *idt = gpa_ptr(v->vm, TASK_IDT);
+
+	idt[GP] = TASK_GATE(SEL_B);
+	v->run->sregs.idt.limit = 0x107;
+	idt[0x20] = TASK_GATE(SEL_C);
+	EXPECT_EQ(task_out(v), 0xfff8);
+	EXPECT_EQ(task_out(v), 0x6000);
+	EXPECT_EQ(task_out(v), 0x44);
+	EXPECT_EQ(task_out(v), 0x6000);
+	EXPECT_EQ(task_out(v), 0x55);
+}
+
+BLOB(task_bad);
+asm(".pushsection .text; .code32\n"
+    "task_bad:\n"
+    "	movl $0, 0x5ffc\n"
+    "	ljmp $0x98, $0; hlt\n"
+    "	.org task_bad + 0x200\n"
+    "	mov $0xd1, %edx; pop %eax; out %eax, %dx; str %ax; movzx %ax, %eax; out %eax, %dx\n"
+    "	hlt\n"
+    "task_bad_end:\n"
+    ".code64; .popsection");
+
+/* B's segments are loaded in B: what is wrong with them is its own fault. */
+static void run_task_bad(u32 vector, u32 error, u32 ss, u32 ds)
+{
+	struct vcpu *v = task_start(task_bad, task_bad_end);
+	u64 *idt = gpa_ptr(v->vm, TASK_IDT), *gdt = gpa_ptr(v->vm, G_GDT);
+	struct tss32 *b = gpa_ptr(v->vm, G_HEAP + 0x100);
+	struct tss32 *c = gpa_ptr(v->vm, G_HEAP + 0x200);
+
+	/* Data that is not present. */
+	gdt[0xa8 / 8] = gdt[G_DATA / 8] & ~(1ULL << 47);
+	b->ss = ss;
+	b->ds = ds;
+	idt[vector] = TASK_GATE(SEL_C);
+	EXPECT_EQ(task_out(v), error);
+	EXPECT_EQ(task_out(v), SEL_C);
+	EXPECT_EQ(c->link & 0xffff, SEL_B);
+	vm_free(v->vm);
+}
+
+TEST(task_bad_segments)
+{
+	run_task_bad(TS, G_CODE32, G_CODE32, G_DATA);
+	run_task_bad(TS, 0, 0, G_DATA);
+	run_task_bad(TS, 0xfff8, G_DATA, 0xfff8);
+	run_task_bad(NP, 0xa8, G_DATA, 0xa8);
+	/* QEMU raises #NP for it. */
+	if (!host_is_tcg())
+		run_task_bad(SS, 0xa8, 0xa8, G_DATA);
 }
 
 /* ---- 16-bit protected mode, and virtual-8086 ---- */

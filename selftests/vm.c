@@ -256,7 +256,7 @@ const char *exit_name(u32 reason)
 {
 	static const char *const names[] = {
 		"none", "port", "memory", "msr", "hypercall", "eoi", "window",
-		"kick", "debug", "shutdown", "system", "killed",
+		"kick", "debug", "shutdown", "system", "killed", "task",
 	};
 
 	return reason < ARRAY_SIZE(names) ? names[reason] : "?";

@@ -492,6 +492,7 @@ enum posada_exit_reason {
 	POSADA_EXIT_SHUTDOWN	= 9,	/* triple fault: a PC would reset */
 	POSADA_EXIT_SYSTEM	= 10,	/* system: the guest asked for it */
 	POSADA_EXIT_KILLED	= 11,	/* killed: the VM will not run again */
+	POSADA_EXIT_TASK	= 12,	/* task: to be switched by userspace */
 	POSADA_NR_EXITS
 };
 
@@ -603,6 +604,25 @@ enum posada_kill {
 	POSADA_NR_KILLS
 };
 
+/* A task switch by the hardware, on CPUs that leave it to the VMM. Nothing of it
+ * is done yet: RIP is at the instruction, or where the event of a task gate came
+ * in. REGS and SREGS are valid with this exit whatever is wanted.
+ */
+struct posada_exit_task {
+	__u16 selector;		/* of the new TSS */
+	__u8 source;		/* POSADA_TASK_* */
+	__u8 insn_len;		/* for the old task's RIP; 0: an event's */
+	__u32 flags;
+	__u32 error_code;	/* to be pushed in the new task */
+	__u32 pad;
+};
+
+#define POSADA_TASK_CALL	0
+#define POSADA_TASK_IRET	1
+#define POSADA_TASK_JMP		2
+#define POSADA_TASK_GATE	3	/* in the IDT: an event, INT n */
+#define POSADA_TASK_ERROR	(1U << 0) /* flags: there is an error_code */
+
 /*
  * The run page: mmap(run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vCPU fd,
  * 0). The kernel writes it only inside POSADA_RUN, and reads each field once.
@@ -626,6 +646,7 @@ struct posada_run {
 		struct posada_exit_debug debug;
 		struct posada_exit_system system;
 		struct posada_exit_killed killed;
+		struct posada_exit_task task;
 		__u8 raw[128];
 	};
 	struct posada_regs regs;
@@ -762,6 +783,7 @@ POSADA_ASSERT(__builtin_offsetof(struct posada_exit_system, ret) ==
 	      __builtin_offsetof(struct posada_exit_hypercall, ret));
 POSADA_ASSERT(sizeof(struct posada_generation_set) == 32);
 POSADA_ASSERT(sizeof(struct posada_exit_killed) == 24);
+POSADA_ASSERT(sizeof(struct posada_exit_task) == 16);
 POSADA_ASSERT(__builtin_offsetof(struct posada_run, exit) == 16);
 POSADA_ASSERT(__builtin_offsetof(struct posada_run, port) == 64);
 POSADA_ASSERT(__builtin_offsetof(struct posada_run, regs) == 192);

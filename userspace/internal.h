@@ -6,6 +6,7 @@
  * ring.c (what guests share with VMMs), state.c (records), walk.c (page tables), access.c (one memory operand),
  * decode.c (Zydis), alu.c (flags), and the
  * instruction handlers: insn.c, vector.c, string.c; complete.c is the way in.
+ * task.c, beside them, needs memory and page tables alone.
  */
 #ifndef POSADA_INTERNAL_H
 #define POSADA_INTERNAL_H

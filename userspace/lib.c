@@ -54,6 +54,7 @@ static const char *const exit_names[POSADA_NR_EXITS] = {
 	[POSADA_EXIT_SHUTDOWN]	= "shutdown",
 	[POSADA_EXIT_SYSTEM]	= "system",
 	[POSADA_EXIT_KILLED]	= "killed",
+	[POSADA_EXIT_TASK]	= "task",
 };
 
 static const char *const kill_names[POSADA_NR_KILLS] = {

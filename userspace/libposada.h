@@ -270,6 +270,9 @@ int posada_complete_memory(struct posada_vcpu *vcpu, posada_mmio_fn mmio,
 int posada_complete_port(struct posada_vcpu *vcpu, posada_port_fn port,
 			 posada_mmio_fn mmio, void *ctx);
 
+/* Complete a POSADA_EXIT_TASK: switch the task, or raise what that raises. */
+int posada_complete_task(struct posada_vcpu *vcpu);
+
 #pragma GCC visibility pop
 
 #ifdef __cplusplus

@@ -68,6 +68,13 @@ static int on_memory(struct vcpu_thread *t, struct posada_run *run)
 	return death(t, "an access to a device that cannot be completed");
 }
 
+static int on_task(struct vcpu_thread *t, struct posada_run *run)
+{
+	(void)run;
+	return posada_complete_task(t->vcpu) ?
+	       death(t, "a task switch that cannot be completed") : 0;
+}
+
 /* Without POSADA_VM_MSR_EXITS there are none; be safe and fault. */
 static int on_msr(struct vcpu_thread *t, struct posada_run *run)
 {
@@ -146,6 +153,7 @@ static const exit_fn exits[POSADA_NR_EXITS] = {
 	[POSADA_EXIT_SHUTDOWN]	= on_shutdown,
 	[POSADA_EXIT_SYSTEM]	= on_system,
 	[POSADA_EXIT_KILLED]	= on_killed,
+	[POSADA_EXIT_TASK]	= on_task,
 };
 
 static int serve(struct vcpu_thread *t, struct posada_run *run)

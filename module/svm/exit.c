@@ -7,6 +7,7 @@
 #include <asm/processor.h>
 #include <asm/debugreg.h>
 #include <asm/trapnr.h>
+#include "../entry.h"
 #include "svm.h"
 
 static_assert(POSADA_INSN_WRMSR - POSADA_INSN_RDMSR == 1);
@@ -49,36 +50,17 @@ static void svm_interrupted(struct posada_vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 	const struct vmcb_control_area *c = &svm->vmcb->control;
 	struct posada_event *ev = &vcpu->exit.interrupted;
-	u32 info = c->exit_int_info;
-	u8 vector = info & SVM_EXITINTINFO_VEC_MASK;
 
-	ev->vector = vector;
-	ev->has_error = info & SVM_EXITINTINFO_VALID_ERR;
-	ev->error = c->exit_int_info_err;
-	ev->payload = 0;
-	switch (info & SVM_EXITINTINFO_TYPE_MASK) {
-	case SVM_EXITINTINFO_TYPE_INTR:
-		ev->kind = POSADA_EVENT_INTERRUPT;
-		break;
-	case SVM_EXITINTINFO_TYPE_NMI:
-		ev->kind = POSADA_EVENT_NMI;
-		break;
-	case SVM_EXITINTINFO_TYPE_EXEPT:
-		/*
-		 * RIP is still at an INT3 or INTO that raised it: it comes
-		 * again by itself, but for one that was injected.
-		 */
-		if ((vector == X86_TRAP_BP || vector == X86_TRAP_OF) &&
-		    svm->injected.kind != POSADA_EVENT_EXCEPTION)
-			return;
-		ev->kind = POSADA_EVENT_EXCEPTION;
-		if (vector == X86_TRAP_PF)
-			ev->payload = svm->vmcb->save.cr2;
-		break;
-	default:
-		/* INT n: RIP is still at it. */
-		return;
-	}
+	posada_event_cut(ev, c->exit_int_info, c->exit_int_info_err,
+			 svm->vmcb->save.cr2);
+	/*
+	 * INT3 and INTO are exceptions here, and RIP is still at them: they
+	 * come again by themselves, but for one that was injected.
+	 */
+	if (ev->kind == POSADA_EVENT_EXCEPTION &&
+	    (ev->vector == X86_TRAP_BP || ev->vector == X86_TRAP_OF) &&
+	    svm->injected.kind != POSADA_EVENT_EXCEPTION)
+		ev->kind = POSADA_EVENT_NONE;
 }
 
 /* Unmask NMIs when the IRET that was seen has been executed. */
@@ -268,7 +250,7 @@ static void svm_decode_special(struct posada_vcpu *vcpu, u32 code)
 	case SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR7:
 	case SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7:
 		x->kind = POSADA_X_NONE;
-		svm_load_dregs(vcpu);
+		posada_use_dregs(vcpu);
 		break;
 	case SVM_EXIT_EXCP_BASE ... SVM_EXIT_LAST_EXCP:
 		svm_decode_exception(vcpu, code - SVM_EXIT_EXCP_BASE);

@@ -130,7 +130,6 @@ void svm_cpu_down(void)
 	cpu->up = false;
 	/* What the TLB holds when it is back up, nobody knows. */
 	cpu->asid_gen++;
-	cpu->last = NULL;
 }
 
 static void svm_ipi_down(void *unused)

@@ -134,30 +134,22 @@ void svm_get_paging(struct posada_vcpu *vcpu, struct posada_paging *pg)
 	pg->cs_db = v->cs.attrib & POSADA_SEG_DB;
 }
 
-void svm_get_dregs(struct posada_vcpu *vcpu, struct posada_dregs *d)
+void svm_get_dr67(struct posada_vcpu *vcpu, u64 *dr6, u64 *dr7)
 {
-	const struct svm_vcpu *svm = to_svm(vcpu);
-
-	memcpy(d->dr, svm->dr, sizeof(d->dr));
-	d->dr6 = svm->vmcb->save.dr6;
-	d->dr7 = svm->dr7_kept ? svm->guest_dr7 : svm->vmcb->save.dr7;
+	*dr6 = to_svm(vcpu)->vmcb->save.dr6;
+	*dr7 = to_svm(vcpu)->vmcb->save.dr7;
 }
 
-void svm_set_dregs(struct posada_vcpu *vcpu, const struct posada_dregs *d)
+void svm_set_dr67(struct posada_vcpu *vcpu, u64 dr6, u64 dr7)
 {
-	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
 
-	memcpy(svm->dr, d->dr, sizeof(d->dr));
-	svm->vmcb->save.dr6 = d->dr6;
-	if (svm->dr7_kept)
-		svm->guest_dr7 = d->dr7;
-	else
-		svm->vmcb->save.dr7 = d->dr7;
-	svm->vmcb->control.clean &= ~SVM_CLEAN_DR;
-	/* Armed breakpoints must be in the CPU, asked for or not. */
-	if (d->dr7 & SVM_DR7_ARMED)
-		svm_load_dregs(vcpu);
+	vmcb->save.dr6 = dr6;
+	vmcb->save.dr7 = dr7;
+	vmcb->control.clean &= ~SVM_CLEAN_DR;
 }
+
+#define SVM_ALL_DR	0x00ff00ff	/* reads, and writes */
 
 void svm_update_debug(struct posada_vcpu *vcpu)
 {
@@ -165,17 +157,8 @@ void svm_update_debug(struct posada_vcpu *vcpu)
 
 	svm_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_BP,
 		      vcpu->debug.flags & POSADA_DEBUG_BREAK);
-	if (vcpu->debug.flags & POSADA_DEBUG_HARDWARE) {
-		if (!svm->dr7_kept)
-			svm->guest_dr7 = svm->vmcb->save.dr7;
-		svm->dr7_kept = true;
-		svm->vmcb->save.dr7 = POSADA_DR7_FIXED | vcpu->debug.dr7;
-		svm_load_dregs(vcpu);
-	} else if (svm->dr7_kept) {
-		svm->dr7_kept = false;
-		svm->vmcb->save.dr7 = svm->guest_dr7;
-	}
-	svm->vmcb->control.clean &= ~SVM_CLEAN_DR;
+	svm->vmcb->control.intercepts[INTERCEPT_DR] =
+		vcpu->dr.wanted ? 0 : SVM_ALL_DR;
 }
 
 /* Where the VMCB keeps an MSR, or NULL. */
@@ -208,7 +191,7 @@ static void svm_spec_ctrl_passthrough(struct posada_vcpu *vcpu)
 	svm->vmcb->control.clean &= ~SVM_CLEAN_PERM;
 	/* With V_SPEC_CTRL the CPU keeps both sides apart by itself. */
 	if (!boot_cpu_has(X86_FEATURE_V_SPEC_CTRL))
-		svm->sw.flags |= SVM_SWITCH_SPEC_CTRL;
+		svm->sw.spec.on = 1;
 }
 
 int svm_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value)
@@ -224,7 +207,7 @@ int svm_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value)
 	    !boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
 		return -ENOENT;
 	*value = boot_cpu_has(X86_FEATURE_V_SPEC_CTRL) ?
-		 svm->vmcb->save.spec_ctrl : svm->sw.guest_spec_ctrl;
+		 svm->vmcb->save.spec_ctrl : svm->sw.spec.guest;
 	return 0;
 }
 
@@ -238,19 +221,19 @@ int svm_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value)
 		svm->vmcb->control.clean &= ~(SVM_CLEAN_NPT | SVM_CLEAN_SEG);
 		return 0;
 	}
-	if (index == MSR_IA32_PRED_CMD && boot_cpu_has(X86_FEATURE_USE_IBPB)) {
-		if (value)
-			wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+	/* Some CPUs have a barrier, but no SPEC_CTRL: nothing to pass on. */
+	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
+		return -ENOENT;
+	if (index == MSR_IA32_PRED_CMD) {
 		svm_spec_ctrl_passthrough(vcpu);
 		return 0;
 	}
-	if (index != MSR_IA32_SPEC_CTRL ||
-	    !boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
+	if (index != MSR_IA32_SPEC_CTRL)
 		return -ENOENT;
 	if (boot_cpu_has(X86_FEATURE_V_SPEC_CTRL))
 		svm->vmcb->save.spec_ctrl = value;
 	else
-		svm->sw.guest_spec_ctrl = value;
+		svm->sw.spec.guest = value;
 	if (value)
 		svm_spec_ctrl_passthrough(vcpu);
 	return 0;

@@ -3,7 +3,6 @@
  * The SVM backend: the life of a vCPU's part, the entry, events. host.c has
  * the CPUs, regs.c the registers, exit.c the exits; enter.S switches.
  */
-#include <linux/hw_breakpoint.h>
 #include <linux/slab.h>
 #include <asm/debugreg.h>
 #include <asm/msr.h>
@@ -21,11 +20,9 @@
 
 static_assert(offsetof(struct svm_switch, vmcb) == SVM_SWITCH_VMCB);
 static_assert(offsetof(struct svm_switch, host) == SVM_SWITCH_HOST);
-static_assert(offsetof(struct svm_switch, guest_spec_ctrl) ==
-	      SVM_SWITCH_GUEST_SPEC);
-static_assert(offsetof(struct svm_switch, host_spec_ctrl) ==
-	      SVM_SWITCH_HOST_SPEC);
-static_assert(offsetof(struct svm_switch, flags) == SVM_SWITCH_FLAGS);
+static_assert(POSADA_WORD_VALID == (u32)SVM_EVTINJ_VALID);
+static_assert(POSADA_WORD_ERROR == SVM_EVTINJ_VALID_ERR);
+static_assert(POSADA_WORD_TYPE == SVM_EVTINJ_TYPE_MASK);
 static_assert(sizeof(struct vmcb_control_area) == 1024);
 static_assert(offsetof(struct vmcb, save.rax) == 0x5f8);
 static_assert(offsetof(struct vmcb, save.g_pat) == 0x668);
@@ -64,12 +61,6 @@ static const u8 svm_intercepts[] = {
 	INTERCEPT_TLBSYNC,
 };
 
-static void svm_intercept_dr(struct svm_vcpu *svm, bool on)
-{
-	svm->vmcb->control.intercepts[INTERCEPT_DR] = on ? 0x00ff00ff : 0;
-	svm->vmcb->control.clean &= ~SVM_CLEAN_INTERCEPTS;
-}
-
 static void svm_init_control(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -78,7 +69,6 @@ static void svm_init_control(struct posada_vcpu *vcpu)
 
 	for (i = 0; i < ARRAY_SIZE(svm_intercepts); i++)
 		svm_intercept(svm, svm_intercepts[i], true);
-	svm_intercept_dr(svm, true);
 	if (boot_cpu_has(X86_FEATURE_PAUSEFILTER)) {
 		svm_intercept(svm, INTERCEPT_PAUSE, true);
 		c->pause_filter_count = SVM_PAUSE_COUNT;
@@ -113,11 +103,7 @@ static int svm_vcpu_init(struct posada_vcpu *vcpu)
 static void svm_vcpu_free(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	int cpu;
 
-	/* Its page may be the next vCPU's: that one needs its own IBPB. */
-	for_each_possible_cpu(cpu)
-		cmpxchg(&per_cpu_ptr(&svm_cpus, cpu)->last, svm->vmcb, NULL);
 	free_page((unsigned long)svm->vmcb);
 	kfree(svm);
 	vcpu->arch = NULL;
@@ -132,15 +118,10 @@ static void svm_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 		memset(s, 0, sizeof(*s));
 		s->g_pat = SVM_RESET_PAT;
 	}
-	s->dr6 = DR6_RESERVED;
-	s->dr7 = POSADA_DR7_FIXED;
-	memset(svm->dr, 0, sizeof(svm->dr));
 	svm->nmi_masked = false;
 	svm->iret_pending = false;
 	svm->nmi_step = false;
 	svm->shadow_step = SVM_SHADOW_KEPT;
-	svm->dr7_kept = false;
-	svm_update_debug(vcpu);
 	svm_intercept(svm, INTERCEPT_IRET, false);
 	svm_window(vcpu, 0);
 	svm->vmcb->control.event_inj = 0;
@@ -160,33 +141,15 @@ static void svm_load(struct posada_vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 
-	/* KVM may have used any ASID here since, and trained any branch. */
-	if (static_branch_unlikely(&posada_polite)) {
+	/* KVM may have used any ASID here since. */
+	if (static_branch_unlikely(&posada_polite))
 		svm->asid_gen = 0;
-		cpu->last = NULL;
-	}
 	svm->cpu = cpu;
 	svm->sw.host = cpu->host_pa;
 	if (svm->asid_cpu != smp_processor_id()) {
 		svm->asid_cpu = smp_processor_id();
 		svm->asid_gen = 0;
 		svm->vmcb->control.clean = 0;
-	}
-	if (cpu->last != svm->vmcb) {
-		cpu->last = svm->vmcb;
-		indirect_branch_prediction_barrier();
-	}
-}
-
-static void svm_put(struct posada_vcpu *vcpu)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-
-	/* Ask again, lest a guest that once used them pays on each entry. */
-	if (svm->dr_loaded && !(vcpu->debug.flags & POSADA_DEBUG_HARDWARE) &&
-	    !(svm->vmcb->save.dr7 & SVM_DR7_ARMED)) {
-		svm->dr_loaded = false;
-		svm_intercept_dr(svm, true);
 	}
 }
 
@@ -278,8 +241,8 @@ static __always_inline void svm_collect(struct posada_vcpu *vcpu,
 /* The spec-ctrl values of both sides, where they may differ. */
 static __always_inline void svm_spec_ctrl(struct svm_vcpu *svm)
 {
-	if (svm->sw.flags & SVM_SWITCH_SPEC_CTRL)
-		svm->sw.host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
+	if (svm->sw.spec.on)
+		svm->sw.spec.host = this_cpu_read(x86_spec_ctrl_current);
 }
 
 /*
@@ -337,9 +300,6 @@ static void svm_arm(struct posada_vcpu *vcpu)
 	if (unlikely(svm->asid_gen != cpu->asid_gen))
 		svm_new_asid(svm, cpu);
 	svm_spec_ctrl(svm);
-	svm->dr_armed = svm->dr_loaded;
-	if (unlikely(svm->dr_armed))
-		posada_load_dr(vcpu, svm->dr);
 	if (static_branch_unlikely(&posada_polite))
 		svm_borrow(cpu);
 	else if (unlikely(!cpu->up))
@@ -354,53 +314,29 @@ static void svm_disarm(struct posada_vcpu *vcpu)
 
 	if (static_branch_unlikely(&posada_polite))
 		svm_return(svm->cpu);
-	if (unlikely(svm->dr_armed))
-		posada_save_dr(vcpu, svm->dr);
-	/* The exit left DR7 disabled, and DR6 as the guest had it. */
-	if (unlikely(hw_breakpoint_active()))
-		hw_breakpoint_restore();
+	/* The exit left DR6 as the guest had it. */
 	if (unlikely((u32)svm->vmcb->save.dr6 != DR6_RESERVED))
 		set_debugreg(DR6_RESERVED, 6);
-}
-
-/* The guest wants its debug registers: no exits for them for a while. */
-void svm_load_dregs(struct posada_vcpu *vcpu)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-
-	svm->dr_loaded = true;
-	svm_intercept_dr(svm, false);
 }
 
 /* ---- events ---- */
 
 static void svm_inject(struct posada_vcpu *vcpu, const struct posada_event *ev)
 {
-	static const u32 type[] = {
-		[POSADA_EVENT_INTERRUPT] = SVM_EVTINJ_TYPE_INTR,
-		[POSADA_EVENT_NMI] = SVM_EVTINJ_TYPE_NMI,
-		[POSADA_EVENT_EXCEPTION] = SVM_EVTINJ_TYPE_EXEPT,
-	};
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb *vmcb = svm->vmcb;
 
-	vmcb->control.event_inj = SVM_EVTINJ_VALID | type[ev->kind] |
-		(ev->has_error ? SVM_EVTINJ_VALID_ERR : 0) | ev->vector;
+	vmcb->control.event_inj = posada_event_word(ev);
 	vmcb->control.event_inj_err = ev->error;
 	svm->injected = *ev;
 	svm->unusual = true;
 	if (ev->kind == POSADA_EVENT_NMI) {
 		svm->nmi_masked = true;
 		svm_intercept(svm, INTERCEPT_IRET, true);
-	} else if (ev->kind == POSADA_EVENT_EXCEPTION) {
-		if (ev->vector == X86_TRAP_PF) {
-			vmcb->save.cr2 = ev->payload;
-			vmcb->control.clean &= ~SVM_CLEAN_CR2;
-		} else if (ev->vector == X86_TRAP_DB) {
-			vmcb->save.dr6 |= ev->payload;
-			vmcb->save.dr7 &= ~SVM_DR7_GD;
-			vmcb->control.clean &= ~SVM_CLEAN_DR;
-		}
+	} else if (ev->kind == POSADA_EVENT_EXCEPTION &&
+		   ev->vector == X86_TRAP_PF) {
+		vmcb->save.cr2 = ev->payload;
+		vmcb->control.clean &= ~SVM_CLEAN_CR2;
 	}
 }
 
@@ -489,7 +425,6 @@ struct posada_backend posada_svm = {
 	.vcpu_free = svm_vcpu_free,
 	.vcpu_reset = svm_vcpu_reset,
 	.load = svm_load,
-	.put = svm_put,
 	.arm = svm_arm,
 	.disarm = svm_disarm,
 	.enter = svm_enter,
@@ -501,8 +436,8 @@ struct posada_backend posada_svm = {
 	.get_sregs = svm_get_sregs,
 	.set_sregs = svm_set_sregs,
 	.get_paging = svm_get_paging,
-	.get_dregs = svm_get_dregs,
-	.set_dregs = svm_set_dregs,
+	.get_dr67 = svm_get_dr67,
+	.set_dr67 = svm_set_dr67,
 	.update_debug = svm_update_debug,
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,

@@ -6,14 +6,11 @@
 #ifndef POSADA_SVM_H
 #define POSADA_SVM_H
 
-/* Offsets into struct svm_switch for enter.S, checked in svm.c. */
-#define SVM_SWITCH_VMCB		0
-#define SVM_SWITCH_HOST		8
-#define SVM_SWITCH_GUEST_SPEC	16
-#define SVM_SWITCH_HOST_SPEC	24
-#define SVM_SWITCH_FLAGS	32
+#include "../switch.h"
 
-#define SVM_SWITCH_SPEC_CTRL	1	/* SPEC_CTRL differs or is the guest's */
+/* Offsets into struct svm_switch for enter.S, checked in svm.c. */
+#define SVM_SWITCH_VMCB		POSADA_SPEC_BYTES
+#define SVM_SWITCH_HOST		(POSADA_SPEC_BYTES + 8)
 
 #ifndef __ASSEMBLY__
 
@@ -23,11 +20,9 @@
 
 /* What enter.S reads: addresses are physical. */
 struct svm_switch {
+	struct posada_spec spec;
 	u64 vmcb;
 	u64 host;		/* VMSAVE area of this CPU's host state */
-	u64 guest_spec_ctrl;	/* in and out */
-	u64 host_spec_ctrl;
-	u64 flags;
 };
 
 struct svm_cpu;
@@ -53,12 +48,7 @@ struct svm_vcpu {
 	u8 shadow_in;		/* vcpu->shadow as it was entered with, ... */
 	u64 shadow_in_rip;	/* ... and where */
 	u64 step_flags;
-	bool dr_loaded;		/* the guest uses DR0-3: not intercepted */
-	bool dr_armed;		/* they are in the CPU */
-	bool dr7_kept;		/* guest_dr7 is: the VMCB has a debugger's */
-	u64 guest_dr7;
 	struct posada_event injected;	/* what event_inj held on entry */
-	u64 dr[4];
 };
 
 struct svm_cpu {
@@ -67,16 +57,12 @@ struct svm_cpu {
 	u64 hsave_pa;		/* VMRUN's own save area */
 	u32 asid_gen;		/* never 0 */
 	u32 asid_next;
-	struct vmcb *last;	/* the vCPU that ran here last, for IBPB */
 	bool up;		/* SVME is set, by us, until svm_cpu_down() */
 	bool borrowed;		/* SVME is set for this one series */
 	u32 efer;		/* and was clear here: EFER, its low half */
 };
 
 DECLARE_PER_CPU(struct svm_cpu, svm_cpus);
-
-#define SVM_DR7_ARMED		0xff		/* L0-3, G0-3 */
-#define SVM_DR7_GD		BIT_ULL(13)
 
 /* Clean bits: AMD APM volume 2, "VMCB State Caching". */
 #define SVM_CLEAN_INTERCEPTS	BIT(0)
@@ -145,15 +131,14 @@ void svm_decode(struct posada_vcpu *vcpu);
 /* svm.c */
 void svm_irq_window(struct svm_vcpu *svm, u32 windows);
 void svm_window(struct posada_vcpu *vcpu, u32 windows);
-void svm_load_dregs(struct posada_vcpu *vcpu);
 void svm_flush_tlb(struct posada_vcpu *vcpu);
 
 /* regs.c: operations of struct posada_backend */
 void svm_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s);
 void svm_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
 void svm_get_paging(struct posada_vcpu *vcpu, struct posada_paging *pg);
-void svm_get_dregs(struct posada_vcpu *vcpu, struct posada_dregs *d);
-void svm_set_dregs(struct posada_vcpu *vcpu, const struct posada_dregs *d);
+void svm_get_dr67(struct posada_vcpu *vcpu, u64 *dr6, u64 *dr7);
+void svm_set_dr67(struct posada_vcpu *vcpu, u64 dr6, u64 dr7);
 void svm_update_debug(struct posada_vcpu *vcpu);
 int svm_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value);
 int svm_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value);

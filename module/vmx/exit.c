@@ -18,7 +18,7 @@
 static const struct posada_exit_row vmx_rows[VMX_NR_REASONS] = {
 	[EXIT_REASON_EXTERNAL_INTERRUPT] = POSADA_ROW(POSADA_X_HOST_IRQ),
 	[EXIT_REASON_INIT_SIGNAL]	= POSADA_ROW(POSADA_X_HOST_IRQ),
-	[EXIT_REASON_PREEMPTION_TIMER]	= POSADA_ROW(POSADA_X_HOST_IRQ),
+	[EXIT_REASON_PREEMPTION_TIMER]	= POSADA_ROW(POSADA_X_TIMER),
 	[EXIT_REASON_TRIPLE_FAULT]	= POSADA_ROW(POSADA_X_SHUTDOWN),
 	[EXIT_REASON_INTERRUPT_WINDOW]	= POSADA_ROW(POSADA_X_WINDOW),
 	[EXIT_REASON_NMI_WINDOW]	= POSADA_ROW(POSADA_X_WINDOW),
@@ -45,33 +45,6 @@ static const struct posada_exit_row vmx_rows[VMX_NR_REASONS] = {
 	[EXIT_REASON_MONITOR_INSTRUCTION] = VMX_UD,
 	[VMX_REASON_GETSEC] = VMX_UD, [VMX_REASON_RSM] = VMX_UD,
 };
-
-/* An event whose delivery the exit cut short. */
-static void vmx_interrupted(struct posada_vcpu *vcpu, u32 info)
-{
-	struct posada_event *ev = &vcpu->exit.interrupted;
-
-	ev->vector = info & VECTORING_INFO_VECTOR_MASK;
-	ev->has_error = info & VECTORING_INFO_DELIVER_CODE_MASK;
-	ev->error = ev->has_error ? vmx_tell(IDT_VECTORING_ERROR_CODE) : 0;
-	ev->payload = 0;
-	switch (info & VECTORING_INFO_TYPE_MASK) {
-	case INTR_TYPE_EXT_INTR:
-		ev->kind = POSADA_EVENT_INTERRUPT;
-		break;
-	case INTR_TYPE_NMI_INTR:
-		ev->kind = POSADA_EVENT_NMI;
-		break;
-	case INTR_TYPE_HARD_EXCEPTION:
-		ev->kind = POSADA_EVENT_EXCEPTION;
-		if (ev->vector == X86_TRAP_PF)
-			ev->payload = to_vmx(vcpu)->cr2;
-		break;
-	default:
-		/* INT n, INT3, INTO: RIP is still at it, it comes again. */
-		return;
-	}
-}
 
 /* An IRET let NMIs in, and then faulted: it will come again. */
 static void vmx_unblock_nmi(struct posada_vcpu *vcpu, u64 info)
@@ -196,7 +169,7 @@ static void vmx_decode_dr(struct posada_vcpu *vcpu)
 	u64 info = vmx_tell(EXIT_QUALIFICATION);
 
 	x->kind = POSADA_X_NONE;
-	vmx_load_dregs(vcpu);
+	posada_use_dregs(vcpu);
 	if (!(vcpu->debug.flags & POSADA_DEBUG_HARDWARE))
 		return;
 	x->kind = POSADA_X_DR;
@@ -204,6 +177,23 @@ static void vmx_decode_dr(struct posada_vcpu *vcpu)
 	x->dr.number = info & DEBUG_REG_ACCESS_NUM;
 	x->dr.write = !(info & TYPE_MOV_FROM_DR);
 	x->dr.gpr = DEBUG_REG_ACCESS_REG(info);
+}
+
+#define VMX_TASK_SOURCE	30	/* as POSADA_TASK_* */
+
+static void vmx_decode_task(struct posada_vcpu *vcpu)
+{
+	struct posada_exit *x = &vcpu->exit;
+	u32 info = vmx_tell(EXIT_QUALIFICATION);
+	u32 event = vmx_tell(IDT_VECTORING_INFO_FIELD);
+
+	x->kind = POSADA_X_TASK;
+	x->task.selector = info;
+	x->task.source = info >> VMX_TASK_SOURCE;
+	/* INT n, INT3 and INTO are instructions; other events are at one. */
+	if (x->task.source != POSADA_TASK_GATE ||
+	    (event & VECTORING_INFO_TYPE_MASK) > INTR_TYPE_HARD_EXCEPTION)
+		x->insn_len = vmx_tell(VM_EXIT_INSTRUCTION_LEN);
 }
 
 /* The exits with more to say than their row. */
@@ -229,6 +219,9 @@ static noinline void vmx_decode_special(struct posada_vcpu *vcpu)
 		break;
 	case EXIT_REASON_DR_ACCESS:
 		vmx_decode_dr(vcpu);
+		return;
+	case EXIT_REASON_TASK_SWITCH:
+		vmx_decode_task(vcpu);
 		return;
 	}
 	x->kind = POSADA_X_UNKNOWN;
@@ -293,7 +286,8 @@ void vmx_decode(struct posada_vcpu *vcpu)
 	}
 	info = vmx_tell(IDT_VECTORING_INFO_FIELD);
 	if (unlikely(info & VECTORING_INFO_VALID_MASK))
-		vmx_interrupted(vcpu, info);
+		posada_event_cut(&x->interrupted, info,
+				 vmx_tell(IDT_VECTORING_ERROR_CODE), vmx->cr2);
 	/* Row 0 sends reasons past the table the long way, too. */
 	row = &vmx_rows[reason < VMX_NR_REASONS ?
 			array_index_nospec(reason, VMX_NR_REASONS) : 0];

@@ -22,8 +22,6 @@ DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
 u64 vmx_have[VMX_NR_WORDS];
 void *vmx_msr_bitmap;
 void *vmx_msr_bitmap_spec;
-u64 vmx_host_syscall[VMX_NR_SYSCALL];
-bool vmx_l1d_leaks;
 
 /* ---- what a host must have ---- */
 
@@ -267,7 +265,7 @@ static void vmx_clear(struct vmx_vcpu *vmx)
 	if (cpu->current_vcpu == vmx)
 		cpu->current_vcpu = NULL;
 	list_del(&vmx->link);
-	vmx->sw.flags &= ~VMX_SWITCH_LAUNCHED;
+	vmx->sw.launched = 0;
 	/* The last access: another CPU takes it as soon as it sees this. */
 	smp_store_release(&vmx->cpu, -1);
 }
@@ -408,9 +406,6 @@ void vmx_forget(struct vmx_vcpu *vmx)
 
 	if (cpu >= 0)
 		smp_call_function_single(cpu, vmx_ipi_clear, vmx, 1);
-	/* Its memory may be the next vCPU's: that one needs its own IBPB. */
-	for_each_possible_cpu(cpu)
-		cmpxchg(&per_cpu_ptr(&vmx_cpus, cpu)->last, vmx, NULL);
 }
 
 void vmx_flush_now(struct vmx_vcpu *vmx)
@@ -448,7 +443,6 @@ void vmx_cpu_down(void)
 		cr4_clear_bits_irqsoff(X86_CR4_VMXE);
 	}
 	cpu->up = false;
-	cpu->last = NULL;
 }
 
 static void vmx_ipi_down(void *unused)
@@ -480,26 +474,19 @@ static int vmx_check(const char **why)
 
 static void vmx_describe(struct posada_backend *b)
 {
-	u64 caps = 0;
-
 	b->pt_levels = vmx_has(VMX_EPT, VMX_EPT_PAGE_WALK_5_BIT) &&
 		       pgtable_l5_enabled() ? 5 : 4;
 	b->features = POSADA_FEATURE_DIRTY_LOG | POSADA_FEATURE_NEXT_RIP;
 	if (vmx_has(VMX_CPU2, SECONDARY_EXEC_PAUSE_LOOP_EXITING))
 		b->features |= POSADA_FEATURE_PAUSE_FILTER;
+	b->entry_timer = vmx_has(VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER);
 	if (vmx_has(VMX_EPT, VMX_EPT_1GB_PAGE_BIT))
 		b->features |= POSADA_FEATURE_GIB_PAGES;
 	/* Else a guest that executes in them can stop the whole machine. */
 	b->large_no_exec = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) &&
 			   !cpu_mitigations_off();
-	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
-		rdmsrl_safe(MSR_IA32_ARCH_CAPABILITIES, &caps);
-	vmx_l1d_leaks = boot_cpu_has_bug(X86_BUG_L1TF) &&
-			l1tf_mitigation != L1TF_MITIGATION_OFF &&
-			!(caps & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH);
-	rdmsrl(MSR_STAR, vmx_host_syscall[VMX_STAR]);
-	rdmsrl(MSR_LSTAR, vmx_host_syscall[VMX_LSTAR]);
-	rdmsrl(MSR_SYSCALL_MASK, vmx_host_syscall[VMX_SFMASK]);
+	posada_l1d_probe();
+	posada_live_probe();
 }
 
 int vmx_probe(const char **why)

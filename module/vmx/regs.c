@@ -122,6 +122,17 @@ static void vmx_set_efer(struct vmx_vcpu *vmx, u64 efer)
 	vmx->syscall = efer & EFER_SCE;
 }
 
+/* SYSCALL's are in the CPU for a guest that can use them, while it is loaded. */
+static void vmx_sync_live(struct posada_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	preempt_disable();
+	if (vcpu->cpu >= 0)
+		posada_live_sync(&vmx->live, vmx->syscall);
+	preempt_enable();
+}
+
 /* ---- all of them ---- */
 
 void vmx_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
@@ -173,7 +184,7 @@ void vmx_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
 	vcpu->cpl = s->cpl;
 	/* Paging may mean something else now; translations may not survive. */
 	vmx->todo |= VMX_TODO_VPID;
-	vmx_sync_syscall(vmx);
+	vmx_sync_live(vcpu);
 }
 
 /* SVM reads these four from memory, as it needs them. */
@@ -208,28 +219,18 @@ void vmx_get_paging(struct posada_vcpu *vcpu, struct posada_paging *pg)
 
 /* ---- debug registers ---- */
 
-void vmx_get_dregs(struct posada_vcpu *vcpu, struct posada_dregs *d)
+void vmx_get_dr67(struct posada_vcpu *vcpu, u64 *dr6, u64 *dr7)
 {
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-
-	memcpy(d->dr, vmx->dr, sizeof(d->dr));
-	d->dr6 = vmx->dr6;
-	d->dr7 = vmx->dr7_kept ? vmx->guest_dr7 : vmx_peek(vmx, GUEST_DR7);
+	*dr6 = vcpu->dr.armed ? vmx_live_dr6() : to_vmx(vcpu)->dr6;
+	*dr7 = vmx_peek(to_vmx(vcpu), GUEST_DR7);
 }
 
-void vmx_set_dregs(struct posada_vcpu *vcpu, const struct posada_dregs *d)
+void vmx_set_dr67(struct posada_vcpu *vcpu, u64 dr6, u64 dr7)
 {
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-
-	memcpy(vmx->dr, d->dr, sizeof(d->dr));
-	vmx->dr6 = d->dr6;
-	if (vmx->dr7_kept)
-		vmx->guest_dr7 = d->dr7;
-	else
-		vmx_poke(vmx, GUEST_DR7, d->dr7);
-	/* Armed breakpoints must be in the CPU, asked for or not. */
-	if (d->dr7 & VMX_DR7_ARMED)
-		vmx_load_dregs(vcpu);
+	to_vmx(vcpu)->dr6 = dr6;
+	if (vcpu->dr.armed)
+		set_debugreg(dr6, 6);
+	vmx_poke(to_vmx(vcpu), GUEST_DR7, dr7);
 }
 
 void vmx_update_debug(struct posada_vcpu *vcpu)
@@ -242,97 +243,71 @@ void vmx_update_debug(struct posada_vcpu *vcpu)
 	if (vcpu->debug.flags & POSADA_DEBUG_BREAK)
 		exceptions |= BIT(X86_TRAP_BP);
 	vmx_poke(vmx, EXCEPTION_BITMAP, exceptions);
-	if (vcpu->debug.flags & POSADA_DEBUG_HARDWARE) {
-		if (!vmx->dr7_kept)
-			vmx->guest_dr7 = vmx_peek(vmx, GUEST_DR7);
-		vmx->dr7_kept = true;
-		vmx_poke(vmx, GUEST_DR7, POSADA_DR7_FIXED | vcpu->debug.dr7);
-		vmx_load_dregs(vcpu);
-	} else if (vmx->dr7_kept) {
-		vmx->dr7_kept = false;
-		vmx_poke(vmx, GUEST_DR7, vmx->guest_dr7);
-	}
+	/* If a debugger wants them, an exit for each. */
+	vmx->cpu_control |= CPU_BASED_MOV_DR_EXITING;
+	if (vcpu->dr.wanted && !(vcpu->debug.flags & POSADA_DEBUG_HARDWARE))
+		vmx->cpu_control &= ~CPU_BASED_MOV_DR_EXITING;
+	vmx->todo |= VMX_TODO_CONTROL;
 }
 
 /* ---- MSRs ---- */
 
-/* SYSCALL's are put into the CPU for a guest that can use them, at load. */
-void vmx_sync_syscall(struct vmx_vcpu *vmx)
-{
-	static const u32 msr[VMX_NR_SYSCALL] = {
-		[VMX_STAR] = MSR_STAR, [VMX_LSTAR] = MSR_LSTAR,
-		[VMX_SFMASK] = MSR_SYSCALL_MASK,
-	};
-	const u64 *want;
-	int i;
+/* Where the VMCS keeps an MSR. */
+static const struct {
+	u32 msr, field;
+} vmx_msr_fields[] = {
+	{ MSR_FS_BASE, GUEST_FS_BASE },
+	{ MSR_GS_BASE, GUEST_GS_BASE },
+	{ MSR_IA32_SYSENTER_CS, GUEST_SYSENTER_CS },
+	{ MSR_IA32_SYSENTER_ESP, GUEST_SYSENTER_ESP },
+	{ MSR_IA32_SYSENTER_EIP, GUEST_SYSENTER_EIP },
+	{ MSR_IA32_CR_PAT, GUEST_IA32_PAT },
+};
 
-	preempt_disable();
-	want = vmx->loaded && vmx->syscall ? vmx->syscall_msr :
-					     vmx_host_syscall;
-	for (i = 0; i < VMX_NR_SYSCALL; i++) {
-		if (likely(vmx->live_msr[i] == want[i]))
-			continue;
-		wrmsrl(msr[i], want[i]);
-		vmx->live_msr[i] = want[i];
-	}
-	preempt_enable();
-}
-
-/* Where the VMCS keeps an MSR, or 0. */
 static u32 vmx_msr_field(u32 index)
 {
-	switch (index) {
-	case MSR_FS_BASE:		return GUEST_FS_BASE;
-	case MSR_GS_BASE:		return GUEST_GS_BASE;
-	case MSR_IA32_SYSENTER_CS:	return GUEST_SYSENTER_CS;
-	case MSR_IA32_SYSENTER_ESP:	return GUEST_SYSENTER_ESP;
-	case MSR_IA32_SYSENTER_EIP:	return GUEST_SYSENTER_EIP;
-	case MSR_IA32_CR_PAT:		return GUEST_IA32_PAT;
-	}
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(vmx_msr_fields); i++)
+		if (vmx_msr_fields[i].msr == index)
+			return vmx_msr_fields[i].field;
 	return 0;
 }
 
-/* Where we do, or NULL. */
+/* Where we keep it, or NULL. */
 static u64 *vmx_msr(struct vmx_vcpu *vmx, u32 index)
 {
 	switch (index) {
-	case MSR_STAR:			return &vmx->syscall_msr[VMX_STAR];
-	case MSR_LSTAR:			return &vmx->syscall_msr[VMX_LSTAR];
-	case MSR_SYSCALL_MASK:		return &vmx->syscall_msr[VMX_SFMASK];
 	case MSR_CSTAR:			return &vmx->cstar;
 	case MSR_KERNEL_GS_BASE:	return &vmx->kernel_gs_base;
-	case MSR_IA32_SPEC_CTRL:
-		return boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL) ?
-		       &vmx->sw.guest_spec_ctrl : NULL;
+	case MSR_IA32_SPEC_CTRL:	return &vmx->sw.spec.guest;
 	}
-	return NULL;
+	return posada_live_msr(&vmx->live, index);
 }
 
 int vmx_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value)
 {
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u64 *kept = vmx_msr(vmx, index);
+	u64 *kept = vmx_msr(to_vmx(vcpu), index);
 	u32 field = vmx_msr_field(index);
 
-	if (field) {
-		*value = vmx_peek(vmx, field);
-		return 0;
-	}
-	if (!kept)
+	if (field)
+		*value = vmx_peek(to_vmx(vcpu), field);
+	else if (!kept)
 		return -ENOENT;
-	preempt_disable();
-	if (index == MSR_KERNEL_GS_BASE && vmx->loaded)
-		rdmsrl(MSR_KERNEL_GS_BASE, *kept);
-	*value = *kept;
-	preempt_enable();
+	else if (index == MSR_KERNEL_GS_BASE && vcpu->cpu >= 0)
+		rdmsrl(MSR_KERNEL_GS_BASE, *value);
+	else
+		*value = *kept;
 	return 0;
 }
 
 /* The guest uses SPEC_CTRL or PRED_CMD: no more exits for them. */
 static void vmx_spec_ctrl_passthrough(struct vmx_vcpu *vmx)
 {
+	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
+		return;
 	vmx_poke(vmx, MSR_BITMAP, __pa(vmx_msr_bitmap_spec));
-	vmx->sw.flags |= VMX_SWITCH_SPEC_CTRL;
+	vmx->sw.spec.on = 1;
 }
 
 int vmx_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value)
@@ -341,26 +316,18 @@ int vmx_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value)
 	u64 *kept = vmx_msr(vmx, index);
 	u32 field = vmx_msr_field(index);
 
-	if (field) {
+	if (field)
 		vmx_poke(vmx, field, value);
-		return 0;
-	}
-	if (index == MSR_IA32_PRED_CMD && boot_cpu_has(X86_FEATURE_USE_IBPB)) {
-		if (value)
-			wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
-		vmx_spec_ctrl_passthrough(vmx);
-		return 0;
-	}
-	if (!kept)
+	else if (kept)
+		*kept = value;
+	else if (index != MSR_IA32_PRED_CMD)
 		return -ENOENT;
-	preempt_disable();
-	*kept = value;
-	if (index == MSR_KERNEL_GS_BASE && vmx->loaded)
+	if (index == MSR_KERNEL_GS_BASE && vcpu->cpu >= 0)
 		wrmsrl(MSR_KERNEL_GS_BASE, value);
-	if (vmx->loaded)
-		vmx_sync_syscall(vmx);
-	preempt_enable();
-	if (index == MSR_IA32_SPEC_CTRL && value)
+	if (kept)
+		vmx_sync_live(vcpu);
+	if (index == MSR_IA32_PRED_CMD ||
+	    (index == MSR_IA32_SPEC_CTRL && value))
 		vmx_spec_ctrl_passthrough(vmx);
 	return 0;
 }

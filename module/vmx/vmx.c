@@ -3,19 +3,14 @@
  * The VMX backend: the life of a vCPU's part, the entry, events. host.c has
  * the CPUs, regs.c the registers, exit.c the exits; enter.S switches.
  */
-#include <linux/hardirq.h>
-#include <linux/hw_breakpoint.h>
 #include <linux/slab.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
-#include <asm/fsgsbase.h>
-#include <asm/mmu_context.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/processor.h>
 #include <asm/special_insns.h>
 #include <asm/trapnr.h>
-#include "../entry.h"
 #include "../pagetable.h"
 #include "vmx.h"
 
@@ -23,16 +18,14 @@
 #define VMX_PLE_GAP		128	/* cycles that keep a loop a loop */
 #define VMX_PLE_WINDOW		4096	/* cycles of a loop before an exit */
 #define VMX_ENTRY_MS		10	/* an entry lasts at most */
-#define VMX_L1D_BYTES		(64 << 10)	/* of lines of 64 bytes */
 
 static_assert(offsetof(struct vmx_switch, host_rsp) == VMX_SWITCH_RSP);
-static_assert(offsetof(struct vmx_switch, guest_spec_ctrl) ==
-	      VMX_SWITCH_GUEST_SPEC);
-static_assert(offsetof(struct vmx_switch, host_spec_ctrl) ==
-	      VMX_SWITCH_HOST_SPEC);
-static_assert(offsetof(struct vmx_switch, flags) == VMX_SWITCH_FLAGS);
+static_assert(offsetof(struct vmx_switch, launched) == VMX_SWITCH_LAUNCHED);
 static_assert(offsetof(struct vmx_switch, failed) == VMX_SWITCH_FAILED);
 static_assert(HOST_RSP == VMX_HOST_RSP);
+static_assert(POSADA_WORD_VALID == INTR_INFO_VALID_MASK);
+static_assert(POSADA_WORD_ERROR == INTR_INFO_DELIVER_CODE_MASK);
+static_assert(POSADA_WORD_TYPE == INTR_INFO_INTR_TYPE_MASK);
 
 /*
  * Write-back; the guest's PAT has its say. Accessed and dirty bits are taken
@@ -52,41 +45,51 @@ static struct posada_pt_format vmx_ept = {
 
 /* ---- a vCPU: creation, reset, load ---- */
 
+/* A field of the VMCS and what it starts with, or the MSR that tells. */
+struct vmx_field {
+	u32 field;
+	u64 value;
+};
+
+/* Of those that this CPU does not have, the write fails, and that is all. */
+static const struct vmx_field vmx_constants[] = {
+	{ PAGE_FAULT_ERROR_CODE_MASK, 0 }, { PAGE_FAULT_ERROR_CODE_MATCH, 0 },
+	{ VM_EXIT_MSR_STORE_COUNT, 0 }, { VM_EXIT_MSR_LOAD_COUNT, 0 },
+	{ VM_ENTRY_MSR_LOAD_COUNT, 0 }, { VM_ENTRY_INTR_INFO_FIELD, 0 },
+	{ CR3_TARGET_COUNT, 0 }, { TPR_THRESHOLD, 0 }, { XSS_EXIT_BITMAP, 0 },
+	{ PLE_GAP, VMX_PLE_GAP }, { PLE_WINDOW, VMX_PLE_WINDOW },
+	{ VMCS_LINK_POINTER, VMX_NO_VMCS },
+	{ CR0_GUEST_HOST_MASK, ~VMX_CR0_OWNED },
+	{ HOST_CS_SELECTOR, __KERNEL_CS }, { HOST_SS_SELECTOR, __KERNEL_DS },
+	{ HOST_DS_SELECTOR, 0 }, { HOST_ES_SELECTOR, 0 },
+	{ HOST_FS_SELECTOR, 0 }, { HOST_GS_SELECTOR, 0 },
+	{ HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8 }, { HOST_FS_BASE, 0 },
+};
+
+static const struct vmx_field vmx_host_msrs[] = {
+	{ HOST_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_CS },
+	{ HOST_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_EIP },
+	{ HOST_IA32_EFER, MSR_EFER },
+	{ HOST_IA32_PAT, MSR_IA32_CR_PAT },
+};
+
 static void vmx_init_controls(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	int i;
 
+	for (i = 0; i < ARRAY_SIZE(vmx_constants); i++)
+		vmx_write(vmx_constants[i].field, vmx_constants[i].value);
 	vmx_write(PIN_BASED_VM_EXEC_CONTROL, vmx_have[VMX_PIN]);
 	vmx_write(CPU_BASED_VM_EXEC_CONTROL, vmx->cpu_control);
 	vmx_write(SECONDARY_VM_EXEC_CONTROL, vmx_have[VMX_CPU2]);
 	vmx_write(VM_EXIT_CONTROLS, vmx_have[VMX_EXIT]);
 	vmx_write(EPT_POINTER, vmx->eptp);
 	/* Translations are tagged by the root table, too: unique in a VM will do. */
-	if (vmx_has(VMX_CPU2, SECONDARY_EXEC_ENABLE_VPID))
-		vmx_write(VIRTUAL_PROCESSOR_ID, vcpu->id + 1);
+	vmx_write(VIRTUAL_PROCESSOR_ID, vcpu->id + 1);
 	vmx_write(MSR_BITMAP, __pa(vmx_msr_bitmap));
 	vmx_write(VIRTUAL_APIC_PAGE_ADDR, __pa(vmx->vapic));
-	vmx_write(TPR_THRESHOLD, 0);
-	vmx_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
-	vmx_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
-	vmx_write(CR3_TARGET_COUNT, 0);
-	vmx_write(VM_EXIT_MSR_STORE_COUNT, 0);
-	vmx_write(VM_EXIT_MSR_LOAD_COUNT, 0);
-	vmx_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
-	vmx_write(VM_ENTRY_INTR_INFO_FIELD, 0);
-	vmx_write(VMCS_LINK_POINTER, VMX_NO_VMCS);
-	vmx_write(CR0_GUEST_HOST_MASK, ~VMX_CR0_OWNED);
-	/* Bochs forgets host interrupts if an entry finds the guest's IF clear. */
-	if (vmx_has(VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER))
-		vmx_write(VMX_PREEMPTION_TIMER_VALUE,
-			  VMX_ENTRY_MS * posada_tsc_khz >>
-			  vmx_misc_preemption_timer_rate(vmx_have[VMX_MISC]));
-	if (vmx_has(VMX_CPU2, SECONDARY_EXEC_PAUSE_LOOP_EXITING)) {
-		vmx_write(PLE_GAP, VMX_PLE_GAP);
-		vmx_write(PLE_WINDOW, VMX_PLE_WINDOW);
-	}
-	if (vmx_has(VMX_CPU2, VMCS_CONTROL_BIT(XSAVES)))
-		vmx_write(XSS_EXIT_BITMAP, 0);
+	vmx->timed = true;
 }
 
 /* What is the same on all CPUs, for good. host.c and vmx_arm() have the rest. */
@@ -94,27 +97,16 @@ static void vmx_init_host(void)
 {
 	struct desc_ptr idt;
 	u64 value;
+	int i;
 
 	store_idt(&idt);
 	vmx_write(HOST_IDTR_BASE, idt.address);
 	vmx_write(HOST_CR0, read_cr0());
-	vmx_write(HOST_CS_SELECTOR, __KERNEL_CS);
-	vmx_write(HOST_SS_SELECTOR, __KERNEL_DS);
-	vmx_write(HOST_DS_SELECTOR, 0);
-	vmx_write(HOST_ES_SELECTOR, 0);
-	vmx_write(HOST_FS_SELECTOR, 0);
-	vmx_write(HOST_GS_SELECTOR, 0);
-	vmx_write(HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
-	vmx_write(HOST_FS_BASE, 0);
 	vmx_write(HOST_RIP, (unsigned long)vmx_exit_point);
-	rdmsrl(MSR_IA32_SYSENTER_CS, value);
-	vmx_write(HOST_IA32_SYSENTER_CS, value);
-	rdmsrl(MSR_IA32_SYSENTER_EIP, value);
-	vmx_write(HOST_IA32_SYSENTER_EIP, value);
-	rdmsrl(MSR_EFER, value);
-	vmx_write(HOST_IA32_EFER, value);
-	rdmsrl(MSR_IA32_CR_PAT, value);
-	vmx_write(HOST_IA32_PAT, value);
+	for (i = 0; i < ARRAY_SIZE(vmx_host_msrs); i++) {
+		rdmsrl(vmx_host_msrs[i].value, value);
+		vmx_write(vmx_host_msrs[i].field, value);
+	}
 }
 
 static void vmx_init_vmcs(struct posada_vcpu *vcpu)
@@ -126,7 +118,7 @@ static void vmx_init_vmcs(struct posada_vcpu *vcpu)
 	vmx->cpu = -1;
 	vmx->host_cpu = -1;
 	vmx->tpr = vmx->vapic + VMX_VAPIC_TPR;
-	memcpy(vmx->live_msr, vmx_host_syscall, sizeof(vmx->live_msr));
+	posada_live_init(&vmx->live);
 	vmx->cpu_control = vmx_have[VMX_CPU] & ~(CPU_BASED_INTR_WINDOW_EXITING |
 						 CPU_BASED_NMI_WINDOW_EXITING);
 	vmx->eptp = vcpu->vm->mmu.root | VMX_EPTP_MT_WB |
@@ -135,7 +127,7 @@ static void vmx_init_vmcs(struct posada_vcpu *vcpu)
 		    (vmx_ept.accessed ? VMX_EPTP_AD_ENABLE_BIT : 0);
 	/* With IBRS, each exit has to write it. */
 	if (boot_cpu_has(X86_FEATURE_KERNEL_IBRS))
-		vmx->sw.flags |= VMX_SWITCH_SPEC_CTRL;
+		vmx->sw.spec.on = 1;
 	vmx_begin(vmx, &hold);
 	/* The memory may have been an active VMCS once. */
 	vmx_init_controls(vcpu);
@@ -175,10 +167,10 @@ static int vmx_vcpu_init(struct posada_vcpu *vcpu)
 
 static void vmx_reset_msrs(struct vmx_vcpu *vmx)
 {
-	memset(vmx->syscall_msr, 0, sizeof(vmx->syscall_msr));
+	memset(vmx->live.guest, 0, sizeof(vmx->live.guest));
 	vmx->cstar = 0;
 	vmx->kernel_gs_base = 0;
-	vmx->sw.guest_spec_ctrl = 0;
+	vmx->sw.spec.guest = 0;
 	vmx_write(GUEST_SYSENTER_CS, 0);
 	vmx_write(GUEST_SYSENTER_ESP, 0);
 	vmx_write(GUEST_SYSENTER_EIP, 0);
@@ -194,10 +186,6 @@ static void vmx_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 	vmx_begin(vmx, &hold);
 	if (!init)
 		vmx_reset_msrs(vmx);
-	memset(vmx->dr, 0, sizeof(vmx->dr));
-	vmx->dr6 = DR6_RESERVED;
-	vmx->dr7_kept = false;
-	vmx_write(GUEST_DR7, POSADA_DR7_FIXED);
 	vmx_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	vmx_write(GUEST_INTERRUPTIBILITY_INFO, 0);
@@ -210,72 +198,19 @@ static void vmx_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 	vmx->cpu_control &= ~(CPU_BASED_INTR_WINDOW_EXITING |
 			      CPU_BASED_NMI_WINDOW_EXITING);
 	vmx->todo = VMX_TODO_CONTROL | VMX_TODO_EPT;
-	vmx_update_debug(vcpu);
 	vmx_end(&hold);
-}
-
-static __always_inline u64 vmx_fs_base(void)
-{
-	u64 base;
-
-	if (cpu_feature_enabled(X86_FEATURE_FSGSBASE))
-		return rdfsbase();
-	rdmsrl(MSR_FS_BASE, base);
-	return base;
-}
-
-/* This thread's own, to be had back when it goes to userspace or sleeps. */
-static void vmx_note_host(struct vmx_host *h)
-{
-	savesegment(fs, h->fs);
-	savesegment(gs, h->gs);
-	savesegment(ds, h->ds);
-	savesegment(es, h->es);
-	h->ldt = 0;
-	h->stale = false;
-	h->fs_base = vmx_fs_base();
-	rdmsrl(MSR_KERNEL_GS_BASE, h->kernel_gs_base);
-	h->debugctl = get_debugctlmsr();
 }
 
 static void vmx_load(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
 
 	vmx_fetch(vmx);
-	/* KVM may have trained any branch here since. */
-	if (static_branch_unlikely(&posada_polite) || cpu->last != vmx) {
-		cpu->last = vmx;
-		indirect_branch_prediction_barrier();
-	}
 	if (unlikely(!vmx->policy_known))
 		vmx_own_cr4(vcpu);
-	vmx_note_host(&vmx->host);
-	if (vmx->kernel_gs_base != vmx->host.kernel_gs_base)
-		wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+	posada_thread_leave(&vmx->thread, vmx->kernel_gs_base);
+	posada_live_sync(&vmx->live, vmx->syscall);
 	vmx->l1d_due = true;
-	vmx->loaded = true;
-	vmx_sync_syscall(vmx);
-}
-
-/* Exits leave null selectors, and tables whose limits are too large. */
-static void vmx_bring_back_host(struct vmx_host *h)
-{
-	if (unlikely(h->ds | h->es)) {
-		loadsegment(ds, h->ds);
-		loadsegment(es, h->es);
-	}
-	if (unlikely(h->ldt))
-		asm volatile("lldt %0" : : "r" (h->ldt));
-	if (unlikely(h->fs)) {
-		loadsegment(fs, h->fs);
-		x86_fsbase_write_cpu(h->fs_base);
-	}
-	if (unlikely(h->gs))
-		load_gs_index(h->gs);
-	load_fixmap_gdt(smp_processor_id());
-	invalidate_tss_limit();
 }
 
 static void vmx_put(struct posada_vcpu *vcpu)
@@ -283,22 +218,9 @@ static void vmx_put(struct posada_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	unsigned long irqs;
 
-	/* Ask again, lest a guest that once used them pays on each entry. */
-	if (vmx->dr_loaded && !(vcpu->debug.flags & POSADA_DEBUG_HARDWARE) &&
-	    !(vmx_peek(vmx, GUEST_DR7) & VMX_DR7_ARMED)) {
-		vmx->dr_loaded = false;
-		vmx->cpu_control |= CPU_BASED_MOV_DR_EXITING;
-		vmx->todo |= VMX_TODO_CONTROL;
-	}
-	rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
-	vmx->loaded = false;
-	vmx_sync_syscall(vmx);
+	posada_live_sync(&vmx->live, false);
 	local_irq_save(irqs);
-	if (vmx->host.stale)
-		vmx_bring_back_host(&vmx->host);
-	/* A selector brings a base along. */
-	if (vmx->kernel_gs_base != vmx->host.kernel_gs_base || vmx->host.gs)
-		wrmsrl(MSR_KERNEL_GS_BASE, vmx->host.kernel_gs_base);
+	vmx->kernel_gs_base = posada_thread_return(&vmx->thread);
 	/* It goes offline: no INIT would wake it from VMX operation. */
 	if (unlikely(!cpu_active(smp_processor_id())))
 		vmx_cpu_down();
@@ -306,6 +228,27 @@ static void vmx_put(struct posada_vcpu *vcpu)
 }
 
 /* ---- the entry ---- */
+
+/*
+ * End the entry when the guest's timer is due, and after VMX_ENTRY_MS: Bochs
+ * forgets host interrupts if an entry finds the guest's IF clear.
+ */
+static noinline void vmx_commit_timer(struct posada_vcpu *vcpu)
+{
+	u64 deadline = READ_ONCE(vcpu->deadline), now = rdtsc();
+	int shift = vmx_misc_preemption_timer_rate(vmx_have[VMX_MISC]);
+	u64 left = VMX_ENTRY_MS * posada_tsc_khz;
+
+	if (!posada_vmx.entry_timer)
+		return;
+	to_vmx(vcpu)->timed = deadline != POSADA_NO_DEADLINE;
+	if (deadline <= now)
+		left = 0;
+	else if (deadline - now < left)
+		/* It counts whole units: not a part of one too early. */
+		left = deadline - now + BIT(shift) - 1;
+	vmx_write(VMX_PREEMPTION_TIMER_VALUE, left >> shift);
+}
 
 static noinline void vmx_commit_rest(struct vmx_vcpu *vmx)
 {
@@ -365,6 +308,8 @@ static __always_inline void vmx_commit(struct posada_vcpu *vcpu)
 	if (unlikely(state != vmx->interruptibility || vcpu->shadow))
 		vmx_commit_shadow(vcpu, state);
 	*vmx->tpr = vcpu->cr8 << 4;
+	if (unlikely(vmx->timed || vcpu->deadline != POSADA_NO_DEADLINE))
+		vmx_commit_timer(vcpu);
 	if (unlikely(vmx->todo))
 		vmx_commit_rest(vmx);
 }
@@ -393,7 +338,7 @@ static __always_inline void vmx_collect(struct posada_vcpu *vcpu)
 	vcpu->long64 = (vmx_tell(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK) &&
 		       (vmx_tell(GUEST_IA32_EFER) & EFER_LMA);
 	vmx->reason = vmx_tell(VM_EXIT_REASON);
-	vmx->sw.flags |= VMX_SWITCH_LAUNCHED;
+	vmx->sw.launched = 1;
 }
 
 static noinstr void vmx_enter(struct posada_vcpu *vcpu)
@@ -421,7 +366,6 @@ static noinstr void vmx_enter(struct posada_vcpu *vcpu)
 static __always_inline void vmx_commit_host(struct vmx_vcpu *vmx)
 {
 	u64 cr3 = __read_cr3(), cr4 = __read_cr4();
-	u16 ldt;
 
 	if (unlikely(cr3 != vmx->host_cr3)) {
 		vmx_write(HOST_CR3, cr3);
@@ -431,45 +375,11 @@ static __always_inline void vmx_commit_host(struct vmx_vcpu *vmx)
 		vmx_write(HOST_CR4, cr4);
 		vmx->host_cr4 = cr4;
 	}
-	if (unlikely(vmx->host.fs_base != vmx->host_fs_base)) {
-		vmx_write(HOST_FS_BASE, vmx->host.fs_base);
-		vmx->host_fs_base = vmx->host.fs_base;
+	if (unlikely(vmx->thread.fs_base != vmx->host_fs_base)) {
+		vmx_write(HOST_FS_BASE, vmx->thread.fs_base);
+		vmx->host_fs_base = vmx->thread.fs_base;
 	}
-	/* Another thread may load an LDT; an exit leaves none. */
-	asm volatile("sldt %0" : "=r" (ldt));
-	if (unlikely(ldt))
-		vmx->host.ldt = ldt;
-	vmx->host.stale = true;
-}
-
-/*
- * L1TF: what others have read may not stay where a guest finds it. As KVM does
- * by default, after other threads and interrupts, not after each exit.
- */
-static noinline void vmx_flush_l1d(struct vmx_vcpu *vmx)
-{
-	static char empty[VMX_L1D_BYTES] __aligned(PAGE_SIZE);
-	int i;
-
-	if (!vmx->l1d_due && !kvm_get_cpu_l1tf_flush_l1d())
-		return;
-	vmx->l1d_due = false;
-	kvm_clear_cpu_l1tf_flush_l1d();
-	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
-		native_wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
-		return;
-	}
-	/* The pages' translations first, then each line of them. */
-	for (i = 0; i < sizeof(empty); i += PAGE_SIZE)
-		READ_ONCE(empty[i]);
-	for (i = 0; i < sizeof(empty); i += PAGE_SIZE)
-		asm volatile(".set line, 0\n"
-			     ".rept 64\n"
-			     "testb $0, line(%[page])\n"
-			     ".set line, line + 64\n"
-			     ".endr" : : [page] "r" (empty + i) : "cc");
-	/* All of them before the guest has the CPU. */
-	rmb();
+	posada_thread_drop(&vmx->thread);
 }
 
 static void vmx_arm(struct posada_vcpu *vcpu)
@@ -479,50 +389,26 @@ static void vmx_arm(struct posada_vcpu *vcpu)
 	if (unlikely(this_cpu_read(vmx_cpus.current_vcpu) != vmx))
 		vmx_acquire(vmx);
 	vmx_commit_host(vmx);
-	if (vmx->sw.flags & VMX_SWITCH_SPEC_CTRL)
-		vmx->sw.host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
-	vmx->dr_armed = vmx->dr_loaded;
-	if (unlikely(vmx->dr_armed)) {
-		posada_load_dr(vcpu, vmx->dr);
+	if (vmx->sw.spec.on)
+		vmx->sw.spec.host = this_cpu_read(x86_spec_ctrl_current);
+	if (unlikely(vcpu->dr.armed))
 		set_debugreg(vmx->dr6, 6);
-	}
-	if (vmx_l1d_leaks)
-		vmx_flush_l1d(vmx);
+	if (posada_l1d_leaks)
+		posada_l1d_flush(&vmx->l1d_due);
 }
 
 static void vmx_disarm(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	unsigned long dr6;
 
 	vmx_release(this_cpu_ptr(&vmx_cpus));
-	if (unlikely(vmx->dr_armed)) {
-		posada_save_dr(vcpu, vmx->dr);
-		get_debugreg(dr6, 6);
-		vmx->dr6 = dr6;
+	if (unlikely(vcpu->dr.armed)) {
+		vmx->dr6 = vmx_live_dr6();
 		set_debugreg(DR6_RESERVED, 6);
 	}
-	vmx->dr_armed = false;
-	/* The exit left DR7 disabled, and DEBUGCTL 0. */
-	if (unlikely(hw_breakpoint_active()))
-		hw_breakpoint_restore();
-	if (unlikely(vmx->host.debugctl))
-		update_debugctlmsr(vmx->host.debugctl);
-}
-
-/*
- * The guest wants its debug registers: no exits for them for a while. If a
- * debugger wants them, one for each.
- */
-void vmx_load_dregs(struct posada_vcpu *vcpu)
-{
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-
-	vmx->dr_loaded = true;
-	vmx->cpu_control |= CPU_BASED_MOV_DR_EXITING;
-	if (!(vcpu->debug.flags & POSADA_DEBUG_HARDWARE))
-		vmx->cpu_control &= ~CPU_BASED_MOV_DR_EXITING;
-	vmx->todo |= VMX_TODO_CONTROL;
+	/* The exit left DEBUGCTL 0. */
+	if (unlikely(vmx->thread.debugctl))
+		update_debugctlmsr(vmx->thread.debugctl);
 }
 
 /* ---- events ---- */
@@ -530,45 +416,26 @@ void vmx_load_dregs(struct posada_vcpu *vcpu)
 /* The vectors whose error code VMX insists on, in protected mode. */
 #define VMX_ERROR_CODES		(POSADA_ERROR_CODES & ~BIT(21))
 
-static void vmx_inject_debug(struct vmx_vcpu *vmx, u64 dr6)
-{
-	unsigned long live;
-
-	vmx->dr6 |= dr6;
-	if (vmx->dr_armed) {
-		get_debugreg(live, 6);
-		set_debugreg(live | dr6, 6);
-	}
-	vmx_poke(vmx, GUEST_DR7, vmx_peek(vmx, GUEST_DR7) & ~VMX_DR7_GD);
-}
-
 static void vmx_inject(struct posada_vcpu *vcpu, const struct posada_event *ev)
 {
-	static const u32 type[] = {
-		[POSADA_EVENT_INTERRUPT] = INTR_TYPE_EXT_INTR,
-		[POSADA_EVENT_NMI] = INTR_TYPE_NMI_INTR,
-		[POSADA_EVENT_EXCEPTION] = INTR_TYPE_HARD_EXCEPTION,
-	};
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	struct posada_paging pg;
 
-	vmx->inject_info = INTR_INFO_VALID_MASK | type[ev->kind] | ev->vector;
+	vmx->inject_info = posada_event_word(ev) & ~POSADA_WORD_ERROR;
 	vmx->inject_error = ev->has_error ? ev->error : 0;
 	vmx->todo |= VMX_TODO_INJECT;
-	if (ev->kind == POSADA_EVENT_NMI) {
-		/* The entry masks them again. */
+	/* The entry masks NMIs again. */
+	if (ev->kind == POSADA_EVENT_NMI)
 		vmx->nmi_masked = 0;
-	} else if (ev->kind == POSADA_EVENT_EXCEPTION) {
-		if (VMX_ERROR_CODES & BIT(ev->vector)) {
-			vmx_get_paging(vcpu, &pg);
-			if (pg.cr0 & X86_CR0_PE)
-				vmx->inject_info |= INTR_INFO_DELIVER_CODE_MASK;
-		}
-		if (ev->vector == X86_TRAP_PF)
-			vmx->cr2 = ev->payload;
-		else if (ev->vector == X86_TRAP_DB)
-			vmx_inject_debug(vmx, ev->payload);
+	if (ev->kind != POSADA_EVENT_EXCEPTION)
+		return;
+	if (VMX_ERROR_CODES & BIT(ev->vector)) {
+		vmx_get_paging(vcpu, &pg);
+		if (pg.cr0 & X86_CR0_PE)
+			vmx->inject_info |= POSADA_WORD_ERROR;
 	}
+	if (ev->vector == X86_TRAP_PF)
+		vmx->cr2 = ev->payload;
 }
 
 /*
@@ -641,8 +508,8 @@ struct posada_backend posada_vmx = {
 	.set_sregs = vmx_set_sregs,
 	.set_pdptes = vmx_set_pdptes,
 	.get_paging = vmx_get_paging,
-	.get_dregs = vmx_get_dregs,
-	.set_dregs = vmx_set_dregs,
+	.get_dr67 = vmx_get_dr67,
+	.set_dr67 = vmx_set_dr67,
 	.update_debug = vmx_update_debug,
 	.get_msr = vmx_get_msr,
 	.set_msr = vmx_set_msr,

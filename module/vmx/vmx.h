@@ -7,16 +7,12 @@
 #ifndef POSADA_VMX_H
 #define POSADA_VMX_H
 
-/* Offsets into struct vmx_switch for enter.S, checked in vmx.c. */
-#define VMX_SWITCH_RSP		0
-#define VMX_SWITCH_GUEST_SPEC	8
-#define VMX_SWITCH_HOST_SPEC	16
-#define VMX_SWITCH_FLAGS	24
-#define VMX_SWITCH_FAILED	28
+#include "../switch.h"
 
-#define VMX_SWITCH_SPEC_CTRL	1	/* SPEC_CTRL differs or is the guest's */
-#define VMX_SWITCH_LAUNCHED_BIT	1	/* VMRESUME, not VMLAUNCH */
-#define VMX_SWITCH_LAUNCHED	(1 << VMX_SWITCH_LAUNCHED_BIT)
+/* Offsets into struct vmx_switch for enter.S, checked in vmx.c. */
+#define VMX_SWITCH_RSP		POSADA_SPEC_BYTES
+#define VMX_SWITCH_LAUNCHED	(POSADA_SPEC_BYTES + 8)
+#define VMX_SWITCH_FAILED	(POSADA_SPEC_BYTES + 12)
 
 #define VMX_HOST_RSP		0x6c14	/* HOST_RSP, for the assembler */
 
@@ -25,25 +21,14 @@
 #include <linux/list.h>
 #include <asm/asm.h>
 #include <asm/vmx.h>
-#include "../posada.h"
+#include "../entry.h"
 
 /* What enter.S reads and writes. */
 struct vmx_switch {
+	struct posada_spec spec;
 	u64 host_rsp;		/* what the VMCS has */
-	u64 guest_spec_ctrl;	/* in and out */
-	u64 host_spec_ctrl;
-	u32 flags;
+	u32 launched;		/* VMRESUME, not VMLAUNCH */
 	u32 failed;		/* out: VMLAUNCH or VMRESUME came back */
-};
-
-/* SYSCALL's MSRs, in the CPU while the vCPU is loaded and EFER.SCE is set. */
-enum { VMX_STAR, VMX_LSTAR, VMX_SFMASK, VMX_NR_SYSCALL };
-
-/* The host's, while the vCPU is loaded; an exit does not bring them back. */
-struct vmx_host {
-	u64 fs_base, kernel_gs_base, debugctl;
-	u16 fs, gs, ds, es, ldt;
-	bool stale;		/* an exit has dropped them */
 };
 
 /* Bits of vmx_vcpu.todo: what commit has to look at. */
@@ -61,6 +46,7 @@ struct vmx_vcpu {
 	u32 reason;		/* of the last exit, or VMX_NO_ENTRY */
 	u32 nmi_masked;		/* GUEST_INTR_STATE_NMI or 0 */
 	u32 *tpr;		/* in the virtual-APIC page */
+	bool timed;		/* the VMCS has a deadline's timer */
 	u64 host_cr3, host_cr4, host_fs_base;	/* what the VMCS has */
 
 	void *vmcs, *vapic;	/* pages */
@@ -73,26 +59,19 @@ struct vmx_vcpu {
 	u64 cr4_owned;		/* bits that the guest changes by itself */
 	bool policy_known;	/* ... as CPUID has them */
 
-	bool loaded;
 	bool l1d_due;		/* others were here: flush the L1D cache */
 	bool syscall;		/* the guest has EFER.SCE */
-	u64 syscall_msr[VMX_NR_SYSCALL], live_msr[VMX_NR_SYSCALL];
+	struct posada_live live; /* SYSCALL's MSRs */
 	u64 cstar;		/* Intel's CPUs never use it */
 	u64 kernel_gs_base;	/* while not loaded */
-	struct vmx_host host;
-
-	bool dr_loaded;		/* the guest uses DR0-3: no exits for them */
-	bool dr_armed;		/* they, and DR6, are in the CPU */
-	bool dr7_kept;		/* guest_dr7 is: the VMCS has a debugger's */
-	u64 guest_dr7;
-	u64 dr[4], dr6;
+	struct posada_thread thread; /* while loaded */
+	u64 dr6;		/* while not armed */
 };
 
 struct vmx_cpu {
 	struct vmx_vcpu *current_vcpu;	/* whose VMCS is the current one */
 	struct list_head active;	/* vCPUs whose VMCS may be cached */
 	void *vmxon;			/* page */
-	struct vmx_vcpu *last;		/* that ran here last, for IBPB */
 	u64 kvm_vmcs;			/* current when we came */
 	bool up;			/* VMXON by us, until vmx_cpu_down() */
 	bool shared;			/* VMX is KVM's, or on for this series */
@@ -104,8 +83,6 @@ DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
 
 #define VMX_NO_ENTRY		(~0U)
 #define VMX_NO_VMCS		(~0ULL)
-#define VMX_DR7_ARMED		0xff		/* L0-3, G0-3 */
-#define VMX_DR7_GD		BIT_ULL(13)
 #define VMX_PENDING_STEP	BIT_ULL(14)
 #define VMX_SHADOW		(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)
 #define VMX_VAPIC_TPR		0x80
@@ -159,12 +136,18 @@ static __always_inline void vmx_write(u64 field, u64 value)
 		     : "cc", "memory");
 }
 
+static inline u64 vmx_live_dr6(void)
+{
+	unsigned long dr6;
+
+	get_debugreg(dr6, 6);
+	return dr6;
+}
+
 /* host.c: constant once probed */
 extern u64 vmx_have[VMX_NR_WORDS];
 extern void *vmx_msr_bitmap;		/* exits for every MSR but some */
 extern void *vmx_msr_bitmap_spec;	/* and not for SPEC_CTRL, PRED_CMD */
-extern u64 vmx_host_syscall[VMX_NR_SYSCALL];
-extern bool vmx_l1d_leaks;
 
 static inline bool vmx_has(int word, u64 bits)
 {
@@ -179,7 +162,7 @@ void vmx_acquire(struct vmx_vcpu *vmx);
 void vmx_release(struct vmx_cpu *cpu);
 /* Preemption off, interrupts on: no CPU but this one has it cached. */
 void vmx_fetch(struct vmx_vcpu *vmx);
-/* Task: no CPU has it cached, or ran it last. */
+/* Task: no CPU has it cached. */
 void vmx_forget(struct vmx_vcpu *vmx);
 void vmx_flush_now(struct vmx_vcpu *vmx);
 
@@ -197,18 +180,14 @@ void vmx_poke(struct vmx_vcpu *vmx, u32 field, u64 value);
 /* exit.c */
 void vmx_decode(struct posada_vcpu *vcpu);
 
-/* vmx.c */
-void vmx_load_dregs(struct posada_vcpu *vcpu);
-
 /* regs.c: operations of struct posada_backend, and what goes with them */
 void vmx_own_cr4(struct posada_vcpu *vcpu);
-void vmx_sync_syscall(struct vmx_vcpu *vmx);
 void vmx_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s);
 void vmx_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
 void vmx_set_pdptes(struct posada_vcpu *vcpu, const u64 *pdpte);
 void vmx_get_paging(struct posada_vcpu *vcpu, struct posada_paging *pg);
-void vmx_get_dregs(struct posada_vcpu *vcpu, struct posada_dregs *d);
-void vmx_set_dregs(struct posada_vcpu *vcpu, const struct posada_dregs *d);
+void vmx_get_dr67(struct posada_vcpu *vcpu, u64 *dr6, u64 *dr7);
+void vmx_set_dr67(struct posada_vcpu *vcpu, u64 dr6, u64 dr7);
 void vmx_update_debug(struct posada_vcpu *vcpu);
 int vmx_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value);
 int vmx_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value);
