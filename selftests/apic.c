@@ -248,9 +248,10 @@ static void guest_listener(u64 arg)
 	(void)arg;
 	g_apic_on();
 	ADD(ready, 1);
-	g_sti();
-	while (!READ(stop))
+	while (!READ(stop)) {
 		g_sti_hlt();
+		g_cli();
+	}
 }
 
 static void expect_counts(const u32 *count, u32 a, u32 b, u32 c, u32 d)
@@ -594,8 +595,8 @@ static void guest_wait_irq(u64 arg)
 	g_apic_on();
 	g_handlers[0x40] = g_eoi_handler;
 	while (g_cpu()->count[0x40] < 20) {
-		g_cli();
 		g_sti_hlt();
+		g_cli();
 	}
 }
 
