@@ -251,13 +251,14 @@ TEST(steal_time)
 	struct vm *vm = vm_new(1);
 	struct vcpu *v = vm->vcpu[0];
 	const struct steal_time *s = gpa_ptr(vm, G_HEAP);
+	int cpu = sched_getcpu();
 	cpu_set_t one;
 	pthread_t t;
 	u32 stop = 0;
 	u64 stolen;
 
 	CPU_ZERO(&one);
-	CPU_SET(0, &one);
+	CPU_SET(cpu, &one);
 	ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
 	vcpu_start(v, guest_steal, 0);
 	EXPECT_SYNC(v, 1);
