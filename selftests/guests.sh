@@ -66,8 +66,9 @@ run little_memory 33 "^hello" -m 4M "$GUESTS/hello.elf"
 run calls 33 "bells for 400 lines: few" "$GUESTS/calls.elf"
 run calls_crash 33 "the guest reports a crash: these are.the last" "$GUESTS/calls.elf"
 
-# Nothing of the ring is lost, doubled or out of order; input goes there with --console ring.
-calls=$("$TOOL" run "$GUESTS/calls.elf" </dev/null 2>&1 | grep -E "^(written|line|the last)")
+# Nothing of the ring is lost, doubled or out of order; what the tool itself says may come anywhere,
+# and is left out. Input goes there with --console ring.
+calls=$("$TOOL" run "$GUESTS/calls.elf" </dev/null 2>/dev/null | grep -E "^(written|line|the last)")
 wanted=$(echo "written at once"; seq -w 0 399 | sed 's/.*/line & of a burst/'; echo "the last of the ring")
 same calls_ring "$calls" "$wanted"
 same calls_input "$(echo "typed to the ring" | "$TOOL" run --console ring --boot pvh "$GUESTS/calls.elf" -a echo 2>&1)" "typed to the ring"
