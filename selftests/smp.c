@@ -344,14 +344,12 @@ TEST_SLOW(kick_race, 60)
 
 #define SHADOWS	8000
 
-#define IF	0x200
-
 extern const char shadow_hlt[];
 static u32 shadow_early, shadow_taken, shadow_masked;
 
 static void on_shadow(struct g_frame *f)
 {
-	if (!(f->rflags & IF)) {
+	if (!(f->rflags & BIT(9))) {	/* IF */
 		ADD(shadow_masked, 1);
 		return;
 	}

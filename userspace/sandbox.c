@@ -29,17 +29,24 @@
 
 /* ---- namespaces ---- */
 
+/* Where it cannot be opened, it is not for us: do without. */
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (write(fd, text, strlen(text)) < 0)
+		warn_line("%s: %s", path, strerror(errno));
+	close(fd);
+}
+
+/* Without it only the numbers that this process sees differ. */
 static void map_id(const char *path, unsigned int id)
 {
 	char *line = xasprintf("%u %u 1", id, id);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	/* Without it only the numbers that this process sees differ. */
-	if (fd >= 0) {
-		if (write(fd, line, strlen(line)) < 0)
-			warn_line("%s: %s", path, strerror(errno));
-		close(fd);
-	}
+	put(path, line);
 	free(line);
 }
 
@@ -49,16 +56,10 @@ static void map_id(const char *path, unsigned int id)
 static bool enter_as_user(const struct sandbox *s, int spaces)
 {
 	unsigned int uid = geteuid(), gid = getegid();
-	int fd;
 
 	if ((!uid && s->files) || unshare(CLONE_NEWUSER | spaces))
 		return false;
-	fd = open("/proc/self/setgroups", O_WRONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		if (write(fd, "deny", 4) < 0)
-			warn_line("/proc/self/setgroups: %s", strerror(errno));
-		close(fd);
-	}
+	put("/proc/self/setgroups", "deny");
 	map_id("/proc/self/gid_map", gid);
 	map_id("/proc/self/uid_map", uid);
 	return true;

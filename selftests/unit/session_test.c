@@ -11,6 +11,7 @@
 
 #include "../../userspace/agent_client.h"
 #include "../../userspace/term.h"
+#include "unit.h"
 
 #define BIG	3000000
 
@@ -324,10 +325,7 @@ static void remove_files(void)
 
 int main(void)
 {
-	static const struct {
-		bool (*fn)(void);
-		const char *name;
-	} tests[] = {
+	static const struct unit_test tests[] = {
 		{ streams, "status, streams, environment, folder" },
 		{ bytes, "stdin to stdout, byte for byte" },
 		{ both_ways, "output before input is read" },
@@ -339,17 +337,10 @@ int main(void)
 		{ terminal, "a terminal" },
 		{ init_waits, "process 1 waits until its host has the status" },
 	};
-	size_t i, n = sizeof(tests) / sizeof(*tests);
-	bool ok, all = true;
+	int status;
 
 	make_input();
-	printf("KTAP version 1\n1..%zu\n", n);
-	for (i = 0; i < n; i++) {
-		fflush(stdout);
-		ok = tests[i].fn();
-		printf("%sok %zu %s\n", ok ? "" : "not ", i + 1, tests[i].name);
-		all = all && ok;
-	}
+	status = unit_run(tests, sizeof(tests) / sizeof(*tests), NULL, NULL);
 	remove_files();
-	return all ? 0 : 1;
+	return status;
 }

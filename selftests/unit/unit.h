@@ -32,11 +32,12 @@ static inline int unit_run(const struct unit_test *tests, size_t n,
 	for (i = 0; i < n; i++) {
 		if (set_up)
 			set_up();
+		/* A test may fork. */
+		fflush(stdout);
 		ok = tests[i].fn();
 		if (tear_down)
 			tear_down();
 		printf("%sok %zu %s\n", ok ? "" : "not ", i + 1, tests[i].name);
-		fflush(stdout);
 		status |= !ok;
 	}
 	return status;
