@@ -15,6 +15,7 @@
 
 #include "cgroup.h"
 #include "machine.h"
+#include "names.h"
 #include "options.h"
 
 #define MOUNT		"/sys/fs/cgroup"
@@ -278,12 +279,17 @@ void cgroup_enter(const struct config *cfg)
 	const struct limits *l = &cfg->limits;
 	unsigned int i;
 	char *path;
-	int ret;
+	int ret, lock;
 
 	if (!l->any)
 		return;
 	group.folder = xasprintf("%s", l->folder ? l->folder : CGROUP_FOLDER);
 	make_folder();
+	/* Till this process is in it, ours looks like one of the dead. */
+	lock = lock_folder(group.folder);
+	if (lock < 0)
+		die("--limit: cannot lock %s: %s", group.folder,
+		    strerror(-lock));
 	sweep();
 	want("cpu");
 	want("memory");
@@ -305,6 +311,7 @@ void cgroup_enter(const struct config *cfg)
 	if (ret)
 		die("--limit: cannot move this process to %s: %s", path,
 		    strerror(-ret));
+	close(lock);
 }
 
 const char *cgroup_folder(void)

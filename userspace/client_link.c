@@ -18,10 +18,8 @@
 int client_try(const char *name)
 {
 	char *path = names_path(name);
-	int fd = path ? sock_connect_unix(path) : -ENOENT;
+	int fd = path ? names_connect(path) : -ENOENT;
 
-	if (fd == -ECONNREFUSED)
-		unlink(path);
 	free(path);
 	return fd;
 }

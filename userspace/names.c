@@ -14,7 +14,6 @@
 #include "sock.h"
 
 #define ROOT_FOLDER	"/run/posada"
-#define LOCK_NAME	".lock"		/* no valid name begins so */
 
 bool name_is_valid(const char *name)
 {
@@ -65,13 +64,10 @@ static int make_folder(const char *folder)
 	return 0;
 }
 
-/* Two that start with one name at once: a stale socket is replaced once. */
-static int lock_folder(const char *folder)
+int lock_folder(const char *folder)
 {
-	char *path = xasprintf("%s/%s", folder, LOCK_NAME);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	free(path);
 	if (fd < 0)
 		return -errno;
 	while (flock(fd, LOCK_EX))
@@ -89,6 +85,7 @@ int names_listen(const char *path)
 		return -ENOTDIR;
 	ret = make_folder(folder);
 	if (!ret) {
+		/* From bind() to listen() the socket looks like a dead one's. */
 		lock = lock_folder(folder);
 		ret = lock < 0 ? lock : sock_listen_unix(path);
 		if (lock >= 0)
@@ -96,4 +93,23 @@ int names_listen(const char *path)
 	}
 	free(folder);
 	return ret;
+}
+
+int names_connect(const char *path)
+{
+	char *folder;
+	int lock, fd = sock_connect_unix(path);
+
+	if (fd != -ECONNREFUSED)
+		return fd;
+	folder = names_folder();
+	lock = folder ? lock_folder(folder) : -ENOTDIR;
+	free(folder);
+	if (lock < 0)
+		return fd;
+	fd = sock_connect_unix(path);
+	if (fd == -ECONNREFUSED)
+		unlink(path);
+	close(lock);
+	return fd;
 }

@@ -24,5 +24,11 @@ char *names_path(const char *name);
  * name runs; -ENOTDIR: this user has no folder; or another -errno.
  */
 int names_listen(const char *path);
+/* Connect to a name's socket; -> the fd or -errno. -ECONNREFUSED: its VM died,
+ * and the socket has been removed.
+ */
+int names_connect(const char *path);
+/* -> an fd that keeps others out of here until it is closed, or -errno. */
+int lock_folder(const char *folder);
 
 #endif /* NAMES_H */
