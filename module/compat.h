@@ -6,6 +6,7 @@
 #ifndef POSADA_COMPAT_H
 #define POSADA_COMPAT_H
 
+#include <linux/kconfig.h>
 #include <linux/version.h>
 
 #ifdef __ASSEMBLY__
@@ -22,8 +23,13 @@
 #define POSADA_CLEAR_CPU_BUFFERS	CLEAR_CPU_BUFFERS
 #endif
 
-/* The NMI handler to call after a VM exit for an NMI; renamed in 6.3. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+/*
+ * The NMI handler to call after a VM exit for an NMI; renamed in 6.3. A kernel
+ * that has no KVM for Intel exports none.
+ */
+#if !IS_ENABLED(CONFIG_KVM_INTEL)
+#define POSADA_NMI_BY_INT
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
 #define POSADA_NMI_ENTRY		asm_exc_nmi_kvm_vmx
 #else
 #define POSADA_NMI_ENTRY		asm_exc_nmi_noist
@@ -31,9 +37,28 @@
 
 #else /* !__ASSEMBLY__ */
 
+#include <linux/cpu.h>
 #include <linux/eventfd.h>
 #include <linux/mm.h>
 #include <linux/syscore_ops.h>
+#include <asm/hardirq.h>
+#include <asm/processor.h>
+
+/*
+ * Has a host interrupt been here since the L1D cache was flushed? A kernel
+ * that has no KVM for Intel does not note it: maybe.
+ */
+static inline bool posada_interrupt_was_here(void)
+{
+#if IS_ENABLED(CONFIG_KVM_INTEL)
+	bool was = kvm_get_cpu_l1tf_flush_l1d();
+
+	kvm_clear_cpu_l1tf_flush_l1d();
+	return was;
+#else
+	return true;
+#endif
+}
 
 /*
  * Let a signal end the wait for a user page (userfaultfd may take for ever).
@@ -44,6 +69,16 @@
 #else
 #define POSADA_FOLL_INTERRUPTIBLE	0
 #endif
+
+/* Nor does it export what l1tf= said: mitigations= has to do. */
+static inline bool posada_l1tf_is_off(void)
+{
+#if IS_ENABLED(CONFIG_KVM_INTEL)
+	return l1tf_mitigation == L1TF_MITIGATION_OFF;
+#else
+	return cpu_mitigations_off();
+#endif
+}
 
 /* Since 6.8 a signal adds one and does not say what it came to. */
 static inline void posada_eventfd_signal(struct eventfd_ctx *eventfd)

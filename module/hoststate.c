@@ -8,12 +8,12 @@
 #include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
-#include <asm/hardirq.h>
 #include <asm/mmu_context.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/processor.h>
 #include <asm/special_insns.h>
+#include "compat.h"
 #include "entry.h"
 
 /* ---- a thread's own ---- */
@@ -154,7 +154,7 @@ void posada_l1d_probe(void)
 	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
 		rdmsrl_safe(MSR_IA32_ARCH_CAPABILITIES, &caps);
 	posada_l1d_leaks = boot_cpu_has_bug(X86_BUG_L1TF) &&
-			   l1tf_mitigation != L1TF_MITIGATION_OFF &&
+			   !posada_l1tf_is_off() &&
 			   !(caps & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH);
 }
 
@@ -167,10 +167,10 @@ void posada_l1d_flush(bool *due)
 	static char empty[POSADA_L1D_BYTES] __aligned(PAGE_SIZE);
 	int i;
 
-	if (!*due && !kvm_get_cpu_l1tf_flush_l1d())
+	/* Ask in any case: it forgets then. */
+	if (!posada_interrupt_was_here() && !*due)
 		return;
 	*due = false;
-	kvm_clear_cpu_l1tf_flush_l1d();
 	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
 		native_wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 		return;

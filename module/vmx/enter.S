@@ -76,6 +76,9 @@ SYM_FUNC_END(vmx_switch)
  * frame that an interrupt makes. Its IRET takes that frame, and lets NMIs in.
  */
 SYM_FUNC_START(vmx_host_nmi)
+#ifdef POSADA_NMI_BY_INT
+	int $2
+#else
 	push %rbp
 	mov %rsp, %rbp
 	and $-16, %rsp
@@ -86,5 +89,6 @@ SYM_FUNC_START(vmx_host_nmi)
 	call POSADA_NMI_ENTRY
 	mov %rbp, %rsp
 	pop %rbp
+#endif
 	RET
 SYM_FUNC_END(vmx_host_nmi)

@@ -78,9 +78,9 @@ class Kernel:
 
         As a side effect the kernel is not relocated: addresses in a log are those of System.map.
         """
-        path = os.path.join(self.image_dir, "boot", "vmlinux-" + self.release)
-        if os.path.exists(path):
-            return path
+        # KASAN and PVH do not go together: the shadow is not there so early.
+        if self.append:
+            return self.vmlinuz
         path = os.path.join(CACHE, "vmlinux", os.path.basename(self.image_dir))
         if not os.path.exists(path):
             with open(self.vmlinuz, "rb") as f:
