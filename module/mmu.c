@@ -394,6 +394,6 @@ void posada_mmu_free(struct posada_vm *vm)
 	struct posada_gone gone = POSADA_GONE_INIT(gone);
 
 	mmu_notifier_unregister(&mmu->notifier, vm->mm);
-	/* No vCPU, no notifier: nobody looks, nothing to flush. */
+	/* No vCPU runs, no notifier: nobody looks, nothing to flush. */
 	free_subtree(vm, mmu->table, mmu->levels, &gone, true);
 }

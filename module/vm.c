@@ -65,10 +65,11 @@ static void posada_vm_free(struct kref *refs)
 	int i;
 
 	posada_vms_del(vm);
+	/* Its notifier looks at vCPUs to the last. */
+	posada_mmu_free(vm);
 	for (i = 0; i < POSADA_MAX_VCPUS; i++)
 		if (vm->vcpus[i])
 			posada_vcpu_free(vm->vcpus[i]);
-	posada_mmu_free(vm);
 	posada_cpuid_free(vm);
 	posada_slots_free(vm);
 	cleanup_srcu_struct(&vm->srcu);

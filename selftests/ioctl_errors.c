@@ -175,7 +175,7 @@ TEST(slot_errors)
 	struct vm *vm = vm_empty(0);
 	struct posada_info info = sys_info(vm->sys);
 	u64 hva = (u64)map_anon(0x10000), top = 1ULL << info.phys_bits;
-	u64 tip = 0x7fffffff0000ULL;	/* near the end of user space */
+	u64 tip = user_end() - 0x10000;
 
 	/* Nothing there yet. */
 	EXPECT_EQ(slot(vm, 0, 0, 0, 0, 0), -ENOENT);

@@ -152,9 +152,9 @@ TEST(round_trips)
 
 /* The CPU itself refuses these, but for QEMU's. */
 static const struct trip not_canonical[] = {
-	{ 0xc0000082, BIT(63) }, { 0xc0000083, 0x0000800000000000 },
-	{ 0xc0000100, BIT(62) }, { 0xc0000101, 0xffff7fffffffffff },
-	{ 0xc0000102, 0x8000000000000000 }, { 0x175, BIT(62) }, { 0x176, BIT(48) },
+	{ 0xc0000082, BIT(63) }, { 0xc0000083, 0x0100000000000000 },
+	{ 0xc0000100, BIT(62) }, { 0xc0000101, 0xfeffffffffffffff },
+	{ 0xc0000102, 0x8000000000000000 }, { 0x175, BIT(62) }, { 0x176, BIT(56) },
 };
 
 static const struct trip refused[] = {

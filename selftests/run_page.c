@@ -358,15 +358,15 @@ TEST(bad_addresses)
 	struct vcpu *v = start_good();
 
 	REFUSED(REGS, regs.rip, 1ULL << 63);
-	REFUSED(REGS, regs.rip, 0x0000800000000000);
+	REFUSED(REGS, regs.rip, user_end());
 	REFUSED(SREGS, sregs.seg[POSADA_FS].base, 1ULL << 63);
-	REFUSED(SREGS, sregs.seg[POSADA_GS].base, 0x0000800000000000);
+	REFUSED(SREGS, sregs.seg[POSADA_GS].base, user_end());
 	REFUSED(SREGS, sregs.seg[POSADA_CS].base, 1ULL << 32);
 	REFUSED(SREGS, sregs.seg[POSADA_DS].base, ~0xffffULL);
 	REFUSED(SREGS, sregs.seg[POSADA_TR].base, 1ULL << 62);
 	REFUSED(SREGS, sregs.seg[POSADA_LDTR].base, 1ULL << 62);
 	REFUSED(SREGS, sregs.gdt.base, 1ULL << 63);
-	REFUSED(SREGS, sregs.idt.base, 0xffff7fffffffffff);
+	REFUSED(SREGS, sregs.idt.base, ~user_end());
 	REFUSED(SREGS, sregs.gdt.limit, 0x10000);
 	REFUSED(SREGS, sregs.idt.limit, ~0U);
 	EXPECT_SYNC(v, 1);

@@ -50,6 +50,16 @@ bool host_is_bochs_svm(void)
 	return kind && !strcmp(kind, "svm-bochs");
 }
 
+u64 user_end(void)
+{
+	void *above = mmap((void *)(1ULL << 47), 0x1000, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool wide = (u64)above >= 1ULL << 47;
+
+	munmap(above, 0x1000);
+	return 1ULL << (wide ? 56 : 47);
+}
+
 void *map_anon(u64 bytes)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

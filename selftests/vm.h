@@ -53,6 +53,8 @@ struct vcpu *vcpu_add(struct vm *vm, u32 id);
 void vcpu_close(struct vcpu *v);
 void slot_set(struct vm *vm, u32 slot, u64 gpa, void *hva, u64 bytes, u32 flags);
 void *map_anon(u64 bytes);
+/* Where addresses of 4- or of 5-level paging are canonical no longer. */
+u64 user_end(void);
 
 /* The guest's copy of a variable of this program. */
 #define G(vm, var)	(*(typeof(var) *)gpa_ptr(vm, (u64)&(var)))
