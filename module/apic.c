@@ -301,6 +301,9 @@ static int apic_write(struct posada_vcpu *vcpu, u32 index, u32 value)
 		break;
 	case LAPIC_SVR:
 		apic_write_svr(apic, value);
+		/* Which EOIs exit is said anew with the next series. */
+		if (apic->lent)
+			posada_request(vcpu, POSADA_REQ_EVENT);
 		break;
 	case LAPIC_ESR:
 		/* Show what came since the last write, and start anew. */
@@ -445,6 +448,91 @@ int posada_apic_mmio(struct posada_vcpu *vcpu, struct posada_apic_reg *arg)
 	return 0;
 }
 
+/* ---- a page of registers, as a CPU has them ---- */
+
+static u32 *page_reg(void *page, u32 index)
+{
+	return page + index * 16;
+}
+
+/* A pair of registers holds a word of a map. */
+static void page_put(void *page, u32 index, unsigned long word)
+{
+	*page_reg(page, index) = word;
+	*page_reg(page, index + 1) = word >> 32;
+}
+
+static unsigned long page_take(void *page, u32 index)
+{
+	unsigned long word = *page_reg(page, index) |
+			     (u64)*page_reg(page, index + 1) << 32;
+
+	page_put(page, index, 0);
+	return word;
+}
+
+/* Not on loan, IRR and ISR are empty in the page; on loan, ISR is here. */
+static void lend_maps(struct posada_apic *apic)
+{
+	unsigned long word;
+	int i, irr = 0, isr = max(lapic_highest(apic->isr), 0);
+
+	/* As in irr_top(): what comes after this sets the hint again. */
+	WRITE_ONCE(apic->irr_pending, false);
+	smp_mb();
+	for (i = 0; i < 4; i++) {
+		word = READ_ONCE(apic->irr[i]) ? xchg(&apic->irr[i], 0) : 0;
+		if (word)
+			irr = i * 64 + __fls(word);
+		page_put(apic->page, LAPIC_IRR + 2 * i, word);
+		page_put(apic->page, LAPIC_ISR + 2 * i, apic->isr[i]);
+		apic->isr[i] = 0;
+	}
+	apic->status = irr | isr << 8;
+}
+
+void posada_apic_lend(struct posada_vcpu *vcpu)
+{
+	struct posada_apic *apic = &vcpu->apic;
+
+	apic->lent = true;
+	apic->status = 0;
+	*page_reg(apic->page, LAPIC_TPR) = apic->reg[LAPIC_TPR];
+	if (READ_ONCE(apic->irr_pending) ||
+	    apic->isr[0] | apic->isr[1] | apic->isr[2] | apic->isr[3])
+		lend_maps(apic);
+}
+
+static void take_maps_back(struct posada_apic *apic)
+{
+	bool pending = false;
+	unsigned long word;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		apic->isr[i] = page_take(apic->page, LAPIC_ISR + 2 * i);
+		word = page_take(apic->page, LAPIC_IRR + 2 * i);
+		if (!word)
+			continue;
+		atomic_long_or(word, (atomic_long_t *)&apic->irr[i]);
+		pending = true;
+	}
+	if (pending)
+		WRITE_ONCE(apic->irr_pending, true);
+}
+
+void posada_apic_take_back(struct posada_vcpu *vcpu)
+{
+	struct posada_apic *apic = &vcpu->apic;
+	u32 tpr = *page_reg(apic->page, LAPIC_TPR) & 0xff;
+
+	apic->lent = false;
+	WRITE_ONCE(apic->reg[LAPIC_TPR], tpr);
+	if (apic->status)
+		take_maps_back(apic);
+	update_ppr(apic);
+}
+
 /* ---- reset, modes ---- */
 
 /* ID and LDR as the mode has them. */
@@ -456,6 +544,12 @@ static void apic_derive_ids(struct posada_vcpu *vcpu)
 	WRITE_ONCE(apic->reg[LAPIC_ID], x2 ? vcpu->id : vcpu->id << 24);
 	if (x2)
 		WRITE_ONCE(apic->reg[LAPIC_LDR], lapic_x2_ldr(vcpu->id));
+	if (!apic->page)
+		return;
+	/* What a guest reads there, and nobody writes. */
+	*page_reg(apic->page, LAPIC_ID) = apic->reg[LAPIC_ID];
+	*page_reg(apic->page, LAPIC_VERSION) = LAPIC_VERSION_VALUE;
+	*page_reg(apic->page, LAPIC_LDR) = apic->reg[LAPIC_LDR];
 }
 
 /* Every register as after RESET, in the mode that base says. */

@@ -29,6 +29,7 @@ enum posada_exit_kind {
 	POSADA_X_HALT,
 	POSADA_X_HYPERCALL,
 	POSADA_X_CPUID,
+	POSADA_X_EOI,		/* eoi: one that posada_apic_eoi_exits() names */
 	POSADA_X_WINDOW,	/* what POSADA_WINDOW_* asked for is possible */
 	POSADA_X_PAUSE,		/* a vCPU spins */
 	POSADA_X_SKIP,		/* an insn without effect here (WBINVD, ...) */
@@ -91,6 +92,9 @@ struct posada_exit {
 		struct {
 			bool write;
 		} msr;
+		struct {
+			u8 vector;
+		} eoi;
 		struct {
 			u64 value;
 			u8 number;	/* 0 or 4 */

@@ -437,6 +437,21 @@ static int posada_x_debug(struct posada_vcpu *vcpu)
 	return 0;
 }
 
+int posada_eoi_exit(struct posada_vcpu *vcpu, u8 vector)
+{
+	vcpu->run->exit = POSADA_EXIT_EOI;
+	vcpu->run->eoi = (struct posada_exit_eoi){ .vector = vector };
+	return 0;
+}
+
+/* The EOI is done, and RIP past it: what is left of it is its trap. */
+static int posada_x_eoi(struct posada_vcpu *vcpu)
+{
+	vcpu->exit.insn_len = 0;
+	posada_skip(vcpu);
+	return posada_eoi_exit(vcpu, vcpu->exit.eoi.vector);
+}
+
 static int posada_x_timer(struct posada_vcpu *vcpu)
 {
 	posada_timer_poll(vcpu);
@@ -513,6 +528,7 @@ static const struct {
 	[POSADA_X_HALT]	   = { posada_x_halt, POSADA_STAT_HALT },
 	[POSADA_X_HYPERCALL] = { posada_hypercall, POSADA_STAT_HYPERCALL },
 	[POSADA_X_CPUID]   = { posada_x_cpuid, POSADA_STAT_CPUID },
+	[POSADA_X_EOI]	   = { posada_x_eoi, POSADA_STAT_MSR },
 	[POSADA_X_WINDOW]  = { posada_x_window, POSADA_STAT_WINDOW },
 	[POSADA_X_PAUSE]   = { posada_x_pause, POSADA_STAT_PAUSE },
 	[POSADA_X_SKIP]	   = { posada_x_skip, POSADA_STAT_OTHER },

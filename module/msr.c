@@ -141,11 +141,7 @@ static int apic_write(struct posada_vcpu *vcpu, u32 index, u64 value)
 	if (index == MSR_IA32_APICBASE)
 		return posada_apic_set_base(vcpu, value, false) ? -EINVAL : 1;
 	r = posada_apic_msr_write(vcpu, index, value, &vector);
-	if (r)
-		return r;
-	vcpu->run->exit = POSADA_EXIT_EOI;
-	vcpu->run->eoi = (struct posada_exit_eoi){ .vector = vector };
-	return 0;
+	return r ? r : posada_eoi_exit(vcpu, vector);
 }
 
 /* ---- who asks ---- */

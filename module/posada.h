@@ -118,6 +118,9 @@ struct posada_apic {
 	unsigned long tmr[4];	/* A: of these, level-triggered */
 	unsigned long isr[4];	/* C: in service */
 	bool irr_pending;	/* A: hint: irr may be non-empty */
+	bool lent;		/* C: the CPU has isr, TPR and what irr had */
+	u16 status;		/* C: its highest irr, and << 8 its highest isr */
+	void *page;		/* K: where it has them; NULL: it never has */
 	u8 ppr;			/* C: follows from TPR and isr */
 	unsigned long esr;	/* A: errors since ESR was written last */
 	u32 reg[64];		/* C: the rest, by xAPIC offset / 16 */
@@ -448,6 +451,11 @@ int posada_mmu_fault(struct posada_vcpu *vcpu, u32 *flags);
 void posada_mmu_free_cache(struct posada_table_cache *cache);
 
 /* ---- apic.c: registers, priorities ---- */
+static inline bool posada_apic_x2(const struct posada_vcpu *vcpu)
+{
+	return (vcpu->apic.base & (3ULL << 10)) == (3ULL << 10);
+}
+
 void posada_apic_init(struct posada_vcpu *vcpu);	/* task, creation */
 void posada_apic_free(struct posada_vcpu *vcpu);	/* cancels the timer */
 void posada_apic_reset(struct posada_vcpu *vcpu, bool init);
@@ -478,6 +486,28 @@ void posada_apic_set_irr(struct posada_vcpu *vcpu, u8 vector, bool level);
 int posada_apic_msr_read(struct posada_vcpu *vcpu, u32 msr, u64 *value);
 int posada_apic_msr_write(struct posada_vcpu *vcpu, u32 msr, u64 value,
 			  int *eoi_vector);
+/*
+ * A backend whose CPU delivers interrupts, and takes TPR and EOI, by itself on
+ * a page of registers in xAPIC form, gives that page at vcpu_init(). From lend
+ * to take_back, a series of entries in x2APIC mode, the CPU has IRR, ISR and
+ * TPR. What is requested meanwhile waits in apic.irr, and the request ends the
+ * series. C; irqoff.
+ */
+static inline bool posada_apic_by_cpu(const struct posada_vcpu *vcpu)
+{
+	return vcpu->apic.page && posada_apic_x2(vcpu);
+}
+
+void posada_apic_lend(struct posada_vcpu *vcpu);
+void posada_apic_take_back(struct posada_vcpu *vcpu);
+/* The vectors whose EOI is not for the CPU to take: it has to exit. */
+static inline unsigned long posada_apic_eoi_exits(const struct posada_vcpu *vcpu,
+						  unsigned int word)
+{
+	return vcpu->apic.reg[APIC_SPIV / 16] & APIC_SPIV_DIRECTED_EOI ?
+	       0 : READ_ONCE(vcpu->apic.tmr[word]);
+}
+
 /* Write IA32_APIC_BASE. C; task. 0, or -EINVAL: #GP. */
 int posada_apic_set_base(struct posada_vcpu *vcpu, u64 value, bool host);
 /* Deliver by local vector table entry @index (xAPIC offset / 16). Any. */
@@ -510,11 +540,6 @@ int posada_apic_check(struct posada_vcpu *vcpu,
 		      const struct posada_rec_apic *rec);
 void posada_apic_load(struct posada_vcpu *vcpu,
 		      const struct posada_rec_apic *rec);
-static inline bool posada_apic_x2(const struct posada_vcpu *vcpu)
-{
-	return (vcpu->apic.base & (3ULL << 10)) == (3ULL << 10);
-}
-
 /* ---- apic_timer.c. C, atomic or task, unless said otherwise ---- */
 void posada_timer_init(struct posada_vcpu *vcpu);
 /* Disarm, and wait for an expiry under way. Task. */
@@ -661,6 +686,8 @@ int posada_skip(struct posada_vcpu *vcpu);
 int posada_handle_exit(struct posada_vcpu *vcpu);
 /* The same, irqoff, for the few that need no more; -EAGAIN: nothing done. */
 int posada_fast_exit(struct posada_vcpu *vcpu);
+/* The I/O APIC wants to hear of this EOI. 0: to userspace. */
+int posada_eoi_exit(struct posada_vcpu *vcpu, u8 vector);
 
 /* The counter (enum posada_stat) of the last exit's cause. Any context. */
 u8 posada_exit_stat(const struct posada_vcpu *vcpu);

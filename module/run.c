@@ -269,6 +269,7 @@ static __always_inline bool posada_busy(struct posada_vcpu *vcpu)
 static void posada_pick_event(struct posada_vcpu *vcpu)
 {
 	bool open = posada_window_open(vcpu), busy = vcpu->pending.kind;
+	bool by_cpu = posada_apic_by_cpu(vcpu);
 	u32 windows = 0;
 	int vector;
 
@@ -292,25 +293,21 @@ static void posada_pick_event(struct posada_vcpu *vcpu)
 		}
 	}
 	vector = posada_apic_pending(vcpu);
-	if (vector >= 0 || vcpu->extint >= 0) {
-		if (busy || !open) {
-			windows |= POSADA_WINDOW_IRQ;
-		} else {
-			struct posada_event irq = {
-				.kind = POSADA_EVENT_INTERRUPT,
-				.vector = posada_ack_interrupt(vcpu, vector),
-			};
+	if ((vector >= 0 || vcpu->extint >= 0) && !busy && open) {
+		struct posada_event irq = {
+			.kind = POSADA_EVENT_INTERRUPT,
+			.vector = posada_ack_interrupt(vcpu, vector),
+		};
 
-			posada_inject(vcpu, &irq);
-			/* Another may follow as soon as this one allows it. */
-			if (vcpu->extint >= 0 || posada_apic_pending(vcpu) >= 0)
-				windows |= POSADA_WINDOW_IRQ;
-		}
+		posada_inject(vcpu, &irq);
+		/* Another may follow as soon as this one allows it. */
+		vector = posada_apic_pending(vcpu);
 	}
-	if (unlikely(READ_ONCE(vcpu->run->request) & POSADA_RUN_WINDOW))
+	if (vcpu->extint >= 0 || (vector >= 0 && !by_cpu) ||
+	    unlikely(READ_ONCE(vcpu->run->request) & POSADA_RUN_WINDOW))
 		windows |= POSADA_WINDOW_IRQ;
 	/* One that only the TPR holds back: a MOV to CR8 makes no exit. */
-	if (!(windows & POSADA_WINDOW_IRQ)) {
+	if (!(windows & POSADA_WINDOW_IRQ) && !by_cpu) {
 		vector = posada_apic_blocked(vcpu);
 		if (unlikely(vector >= 0))
 			windows |= POSADA_WINDOW_IRQ |
@@ -403,7 +400,6 @@ static noinline int posada_enter_busy(struct posada_vcpu *vcpu)
 {
 	bool step = vcpu->debug.flags & POSADA_DEBUG_STEP;
 
-	posada_pick_event(vcpu);
 	if (step)
 		vcpu->regs.rflags |= X86_EFLAGS_TF;
 	posada_enter_and_decode(vcpu);
@@ -419,11 +415,12 @@ static noinline int posada_enter_busy(struct posada_vcpu *vcpu)
  * hold them off: a host interrupt ends each entry, and is no fast exit. The
  * return rule, or -EAGAIN: the exit is still to be handled.
  */
-static __always_inline int posada_enter_armed(struct posada_vcpu *vcpu)
+static __always_inline int posada_enter_armed(struct posada_vcpu *vcpu,
+					      bool busy)
 {
 	int r, left = POSADA_SERIES;
 
-	if (unlikely(posada_busy(vcpu)))
+	if (unlikely(busy))
 		return posada_enter_busy(vcpu);
 	do {
 		posada_enter_and_decode(vcpu);
@@ -435,16 +432,23 @@ static __always_inline int posada_enter_armed(struct posada_vcpu *vcpu)
 static int posada_enter_series(struct posada_vcpu *vcpu)
 {
 	u32 host_pkru = posada_guest_extra(vcpu);
+	bool busy = posada_busy(vcpu);
 	int r;
 
 	posada_account_enter();
 	if (unlikely(vcpu->dr.wanted))
 		posada_load_dr(vcpu);
+	if (unlikely(busy))
+		posada_pick_event(vcpu);
+	if (posada_apic_by_cpu(vcpu))
+		posada_apic_lend(vcpu);
 	static_call(posada_arm)(vcpu);
 	vcpu->cr8 = posada_apic_get_cr8(vcpu);
-	r = posada_enter_armed(vcpu);
+	r = posada_enter_armed(vcpu, busy);
 	posada_sync_cr8(vcpu);
 	static_call(posada_disarm)(vcpu);
+	if (vcpu->apic.lent)
+		posada_apic_take_back(vcpu);
 	if (unlikely(vcpu->dr.armed))
 		posada_save_dr(vcpu);
 	/* The exit left DR7 disabled. */

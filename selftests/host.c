@@ -136,8 +136,8 @@ static void guest_for_trace(void)
 	g_handlers[0x40] = g_eoi_handler;
 	g_wrmsr(POSADA_MSR_HYPERCALL, G_SCRATCH | 1);
 	asm volatile("call *%%rcx" : : "a"(POSADA_HC_FEATURES), "c"((u64)G_SCRATCH) : "memory");
-	g_apic_write(APIC_SELF_IPI, 0x40);
 	g_sti();
+	g_apic_write(APIC_SELF_IPI, 0x40);
 	asm volatile("nop");
 	g_cli();
 }

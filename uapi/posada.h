@@ -23,6 +23,7 @@
 #define _UAPI_POSADA_H
 
 #include <linux/types.h>
+#include "posada_stats.h"
 
 #define POSADA_API_VERSION	1
 #define POSADA_PAGE_SIZE	4096
@@ -40,8 +41,6 @@ enum posada_backend_id {
 
 #define POSADA_IOC		0xB9
 #define POSADA_IO(nr)		(((unsigned int)POSADA_IOC << 8) | (nr))
-
-#include "posada_stats.h"
 
 /* ---- system fd ---- */
 
@@ -72,6 +71,7 @@ struct posada_info {
 #define POSADA_FEATURE_DECODE_ASSIST	(1ULL << 2) /* CPU saves insn bytes */
 #define POSADA_FEATURE_PAUSE_FILTER	(1ULL << 3)
 #define POSADA_FEATURE_GIB_PAGES	(1ULL << 4) /* 1 GiB second-level pages */
+#define POSADA_FEATURE_VIRTUAL_APIC	(1ULL << 5) /* CPU delivers, takes EOIs */
 
 /*
  * POSADA_VM_CREATE (struct posada_vm_create) -> VM fd (O_CLOEXEC).

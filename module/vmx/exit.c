@@ -181,6 +181,12 @@ static void vmx_decode_dr(struct posada_vcpu *vcpu)
 
 #define VMX_TASK_SOURCE	30	/* as POSADA_TASK_* */
 
+static void vmx_decode_eoi(struct posada_vcpu *vcpu)
+{
+	vcpu->exit.kind = POSADA_X_EOI;
+	vcpu->exit.eoi.vector = vmx_tell(EXIT_QUALIFICATION);
+}
+
 static void vmx_decode_task(struct posada_vcpu *vcpu)
 {
 	struct posada_exit *x = &vcpu->exit;
@@ -219,6 +225,9 @@ static noinline void vmx_decode_special(struct posada_vcpu *vcpu)
 		break;
 	case EXIT_REASON_DR_ACCESS:
 		vmx_decode_dr(vcpu);
+		return;
+	case EXIT_REASON_EOI_INDUCED:
+		vmx_decode_eoi(vcpu);
 		return;
 	case EXIT_REASON_TASK_SWITCH:
 		vmx_decode_task(vcpu);

@@ -20,8 +20,7 @@
 DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
 
 u64 vmx_have[VMX_NR_WORDS];
-void *vmx_msr_bitmap;
-void *vmx_msr_bitmap_spec;
+void *vmx_maps;
 
 /* ---- what a host must have ---- */
 
@@ -84,6 +83,7 @@ static const struct vmx_want vmx_wants[] = {
 	{ VMX_CPU2, 0, SECONDARY_EXEC_ENABLE_VPID },
 	{ VMX_CPU2, 0, SECONDARY_EXEC_WBINVD_EXITING },
 	{ VMX_CPU2, 0, SECONDARY_EXEC_PAUSE_LOOP_EXITING },
+	{ VMX_CPU2, 0, VMX_VIRTUAL_APIC },
 	{ VMX_EPT, 0, VMX_EPT_AD_BIT },
 	{ VMX_EPT, 0, VMX_EPT_1GB_PAGE_BIT },
 	{ VMX_EPT, 0, VMX_EPT_PAGE_WALK_5_BIT },
@@ -148,42 +148,61 @@ static void vmx_ipi_survey(void *info)
 
 /* ---- the MSR bitmap ---- */
 
-/* MSRs that the CPU switches, or that are loaded while the vCPU is. */
-static const u32 vmx_direct_msrs[] = {
-	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
-	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+struct vmx_direct {
+	u32 first, last;
+	bool read, write;
+	u8 map;		/* in those maps alone */
 };
 
-#define VMX_MAPS_ORDER	1	/* two pages */
+static const struct vmx_direct vmx_direct[] = {
+	/* The CPU switches these, or they are loaded while the vCPU is. */
+	{ MSR_FS_BASE, MSR_KERNEL_GS_BASE, true, true },
+	{ MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, true, true },
+	{ MSR_IA32_SPEC_CTRL, MSR_IA32_PRED_CMD, true, true, VMX_MAP_SPEC },
+	/* TPR; ID, version; PPR; EOI; LDR; ISR, IRR. */
+	{ 0x808, 0x808, true, true, VMX_MAP_APIC },
+	{ 0x802, 0x803, true, false, VMX_MAP_APIC },
+	{ 0x80a, 0x80a, true, false, VMX_MAP_APIC },
+	{ 0x80b, 0x80b, false, true, VMX_MAP_APIC },
+	{ 0x80d, 0x80d, true, false, VMX_MAP_APIC },
+	{ 0x810, 0x817, true, false, VMX_MAP_APIC },
+	{ 0x820, 0x827, true, false, VMX_MAP_APIC },
+};
+
+#define VMX_MAPS_ORDER	2	/* four pages */
 
 /* Reads of the low and the high MSRs, then writes of both; 1 KiB each. */
-static void vmx_allow_msr(u8 *map, u32 msr)
+static void vmx_allow(u8 *map, const struct vmx_direct *d)
 {
-	u32 base = msr < 0x2000 ? 0 : 0x400, index = msr & 0x1fff;
+	u32 msr, at;
 
-	map[base + index / 8] &= ~BIT(index % 8);
-	map[base + 0x800 + index / 8] &= ~BIT(index % 8);
+	for (msr = d->first; msr <= d->last; msr++) {
+		at = (msr < 0x2000 ? 0 : 0x2000) + (msr & 0x1fff);
+		if (d->read)
+			map[at / 8] &= ~BIT(at % 8);
+		if (d->write)
+			map[0x800 + at / 8] &= ~BIT(at % 8);
+	}
 }
 
 static void vmx_free_maps(void)
 {
-	free_pages((unsigned long)vmx_msr_bitmap, VMX_MAPS_ORDER);
+	free_pages((unsigned long)vmx_maps, VMX_MAPS_ORDER);
 }
 
 static __must_check int vmx_alloc_maps(void)
 {
-	int i;
+	int i, map;
 
-	vmx_msr_bitmap = (void *)__get_free_pages(GFP_KERNEL, VMX_MAPS_ORDER);
-	if (!vmx_msr_bitmap)
+	vmx_maps = (void *)__get_free_pages(GFP_KERNEL, VMX_MAPS_ORDER);
+	if (!vmx_maps)
 		return -ENOMEM;
-	vmx_msr_bitmap_spec = vmx_msr_bitmap + PAGE_SIZE;
-	memset(vmx_msr_bitmap, 0xff, PAGE_SIZE);
-	for (i = 0; i < ARRAY_SIZE(vmx_direct_msrs); i++)
-		vmx_allow_msr(vmx_msr_bitmap, vmx_direct_msrs[i]);
-	memcpy(vmx_msr_bitmap_spec, vmx_msr_bitmap, PAGE_SIZE);
-	vmx_allow_msr(vmx_msr_bitmap_spec, MSR_IA32_SPEC_CTRL);
-	vmx_allow_msr(vmx_msr_bitmap_spec, MSR_IA32_PRED_CMD);
+	memset(vmx_maps, 0xff, PAGE_SIZE << VMX_MAPS_ORDER);
+	for (map = 0; map < 1 << VMX_MAPS_ORDER; map++)
+		for (i = 0; i < ARRAY_SIZE(vmx_direct); i++)
+			if ((vmx_direct[i].map & map) == vmx_direct[i].map)
+				vmx_allow(vmx_maps + map * PAGE_SIZE,
+					  &vmx_direct[i]);
 	return 0;
 }
 
@@ -380,6 +399,14 @@ void vmx_end(struct vmx_hold *hold)
 	preempt_enable();
 }
 
+void vmx_set_map(struct vmx_vcpu *vmx)
+{
+	u32 map = (vmx->spec_msrs ? VMX_MAP_SPEC : 0) |
+		  (vmx->apic ? VMX_MAP_APIC : 0);
+
+	vmx_write(MSR_BITMAP, __pa(vmx_maps) + map * PAGE_SIZE);
+}
+
 u64 vmx_peek(struct vmx_vcpu *vmx, u32 field)
 {
 	struct vmx_hold hold;
@@ -479,6 +506,8 @@ static void vmx_describe(struct posada_backend *b)
 	b->features = POSADA_FEATURE_DIRTY_LOG | POSADA_FEATURE_NEXT_RIP;
 	if (vmx_has(VMX_CPU2, SECONDARY_EXEC_PAUSE_LOOP_EXITING))
 		b->features |= POSADA_FEATURE_PAUSE_FILTER;
+	if (vmx_has(VMX_CPU2, VMX_VIRTUAL_APIC))
+		b->features |= POSADA_FEATURE_VIRTUAL_APIC;
 	b->entry_timer = vmx_has(VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER);
 	if (vmx_has(VMX_EPT, VMX_EPT_1GB_PAGE_BIT))
 		b->features |= POSADA_FEATURE_GIB_PAGES;

@@ -304,9 +304,14 @@ int vmx_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value)
 /* The guest uses SPEC_CTRL or PRED_CMD: no more exits for them. */
 static void vmx_spec_ctrl_passthrough(struct vmx_vcpu *vmx)
 {
+	struct vmx_hold hold;
+
 	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
 		return;
-	vmx_poke(vmx, MSR_BITMAP, __pa(vmx_msr_bitmap_spec));
+	vmx_begin(vmx, &hold);
+	vmx->spec_msrs = true;
+	vmx_set_map(vmx);
+	vmx_end(&hold);
 	vmx->sw.spec.on = 1;
 }
 

@@ -64,6 +64,8 @@ static const struct vmx_field vmx_constants[] = {
 	{ HOST_DS_SELECTOR, 0 }, { HOST_ES_SELECTOR, 0 },
 	{ HOST_FS_SELECTOR, 0 }, { HOST_GS_SELECTOR, 0 },
 	{ HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8 }, { HOST_FS_BASE, 0 },
+	{ GUEST_INTR_STATUS, 0 }, { EOI_EXIT_BITMAP0, 0 },
+	{ EOI_EXIT_BITMAP1, 0 }, { EOI_EXIT_BITMAP2, 0 }, { EOI_EXIT_BITMAP3, 0 },
 };
 
 static const struct vmx_field vmx_host_msrs[] = {
@@ -82,12 +84,12 @@ static void vmx_init_controls(struct posada_vcpu *vcpu)
 		vmx_write(vmx_constants[i].field, vmx_constants[i].value);
 	vmx_write(PIN_BASED_VM_EXEC_CONTROL, vmx_have[VMX_PIN]);
 	vmx_write(CPU_BASED_VM_EXEC_CONTROL, vmx->cpu_control);
-	vmx_write(SECONDARY_VM_EXEC_CONTROL, vmx_have[VMX_CPU2]);
+	vmx_write(SECONDARY_VM_EXEC_CONTROL, vmx_have[VMX_CPU2] & ~(u64)VMX_VIRTUAL_APIC);
 	vmx_write(VM_EXIT_CONTROLS, vmx_have[VMX_EXIT]);
 	vmx_write(EPT_POINTER, vmx->eptp);
 	/* Translations are tagged by the root table, too: unique in a VM will do. */
 	vmx_write(VIRTUAL_PROCESSOR_ID, vcpu->id + 1);
-	vmx_write(MSR_BITMAP, __pa(vmx_msr_bitmap));
+	vmx_set_map(vmx);
 	vmx_write(VIRTUAL_APIC_PAGE_ADDR, __pa(vmx->vapic));
 	vmx->timed = true;
 }
@@ -161,6 +163,8 @@ static int vmx_vcpu_init(struct posada_vcpu *vcpu)
 		return -ENOMEM;
 	}
 	vcpu->arch = vmx;
+	if (vmx_has(VMX_CPU2, VMX_VIRTUAL_APIC))
+		vcpu->apic.page = vmx->vapic;
 	vmx_init_vmcs(vcpu);
 	return 0;
 }
@@ -307,7 +311,8 @@ static __always_inline void vmx_commit(struct posada_vcpu *vcpu)
 		state |= vmx_shadow(vcpu);
 	if (unlikely(state != vmx->interruptibility || vcpu->shadow))
 		vmx_commit_shadow(vcpu, state);
-	*vmx->tpr = vcpu->cr8 << 4;
+	if (!vmx->apic)
+		*vmx->tpr = vcpu->cr8 << 4;
 	if (unlikely(vmx->timed || vcpu->deadline != POSADA_NO_DEADLINE))
 		vmx_commit_timer(vcpu);
 	if (unlikely(vmx->todo))
@@ -382,6 +387,33 @@ static __always_inline void vmx_commit_host(struct vmx_vcpu *vmx)
 	posada_thread_drop(&vmx->thread);
 }
 
+/* The guest's APIC has come to x2APIC mode, or has left it. */
+static noinline void vmx_switch_apic(struct vmx_vcpu *vmx)
+{
+	u64 off = vmx->apic ? VMX_VIRTUAL_APIC : 0;
+
+	vmx->apic = !off;
+	vmx_write(SECONDARY_VM_EXEC_CONTROL, vmx_have[VMX_CPU2] & ~off);
+	vmx_set_map(vmx);
+}
+
+static void vmx_arm_apic(struct posada_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	unsigned long exits;
+	int i;
+
+	if (vcpu->apic.status != vmx->intr_status)
+		vmx_write(GUEST_INTR_STATUS, vcpu->apic.status);
+	for (i = 0; i < 4; i++) {
+		exits = posada_apic_eoi_exits(vcpu, i);
+		if (likely(exits == vmx->eoi_exits[i]))
+			continue;
+		vmx->eoi_exits[i] = exits;
+		vmx_write(EOI_EXIT_BITMAP0 + 2 * i, exits);
+	}
+}
+
 static void vmx_arm(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -389,6 +421,10 @@ static void vmx_arm(struct posada_vcpu *vcpu)
 	if (unlikely(this_cpu_read(vmx_cpus.current_vcpu) != vmx))
 		vmx_acquire(vmx);
 	vmx_commit_host(vmx);
+	if (unlikely(vcpu->apic.lent != vmx->apic))
+		vmx_switch_apic(vmx);
+	if (vmx->apic)
+		vmx_arm_apic(vcpu);
 	if (vmx->sw.spec.on)
 		vmx->sw.spec.host = this_cpu_read(x86_spec_ctrl_current);
 	if (unlikely(vcpu->dr.armed))
@@ -401,6 +437,10 @@ static void vmx_disarm(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
+	if (vmx->apic) {
+		vmx->intr_status = vmx_read(GUEST_INTR_STATUS);
+		vcpu->apic.status = vmx->intr_status;
+	}
 	vmx_release(this_cpu_ptr(&vmx_cpus));
 	if (unlikely(vcpu->dr.armed)) {
 		vmx->dr6 = vmx_live_dr6();

@@ -50,6 +50,10 @@ struct vmx_vcpu {
 	u64 host_cr3, host_cr4, host_fs_base;	/* what the VMCS has */
 
 	void *vmcs, *vapic;	/* pages */
+	bool apic;		/* the VMCS has VMX_VIRTUAL_APIC */
+	bool spec_msrs;		/* ... and no exits for SPEC_CTRL, PRED_CMD */
+	u16 intr_status;	/* what the VMCS has */
+	unsigned long eoi_exits[4]; /* the same */
 	int cpu;		/* whose VMCS cache may hold it, or -1; A */
 	int host_cpu;		/* whose host state, TLB entries it has */
 	struct list_head link;	/* on vmx_cpu.active */
@@ -86,6 +90,9 @@ DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
 #define VMX_PENDING_STEP	BIT_ULL(14)
 #define VMX_SHADOW		(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)
 #define VMX_VAPIC_TPR		0x80
+#define VMX_VIRTUAL_APIC	(SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE | \
+				 SECONDARY_EXEC_APIC_REGISTER_VIRT |	\
+				 SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
 
 /* CR0 bits that the guest has without exits; the others change rarely. */
 #define VMX_CR0_OWNED	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM |		\
@@ -146,8 +153,9 @@ static inline u64 vmx_live_dr6(void)
 
 /* host.c: constant once probed */
 extern u64 vmx_have[VMX_NR_WORDS];
-extern void *vmx_msr_bitmap;		/* exits for every MSR but some */
-extern void *vmx_msr_bitmap_spec;	/* and not for SPEC_CTRL, PRED_CMD */
+extern void *vmx_maps;	/* MSR bitmaps: exits for every MSR but some ... */
+#define VMX_MAP_SPEC	1	/* ... and SPEC_CTRL, PRED_CMD */
+#define VMX_MAP_APIC	2	/* ... and what a virtual x2APIC has */
 
 static inline bool vmx_has(int word, u64 bits)
 {
@@ -174,6 +182,7 @@ struct vmx_hold {
 
 void vmx_begin(struct vmx_vcpu *vmx, struct vmx_hold *hold);
 void vmx_end(struct vmx_hold *hold);
+void vmx_set_map(struct vmx_vcpu *vmx);	/* the bitmap that it wants */
 u64 vmx_peek(struct vmx_vcpu *vmx, u32 field);
 void vmx_poke(struct vmx_vcpu *vmx, u32 field, u64 value);
 
