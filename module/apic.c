@@ -479,7 +479,7 @@ static void lend_maps(struct posada_apic *apic)
 
 	/* As in irr_top(): what comes after this sets the hint again. */
 	WRITE_ONCE(apic->irr_pending, false);
-	smp_mb();
+	smp_mb(); /* the hint before the look at irr */
 	for (i = 0; i < 4; i++) {
 		word = READ_ONCE(apic->irr[i]) ? xchg(&apic->irr[i], 0) : 0;
 		if (word)

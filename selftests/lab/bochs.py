@@ -15,6 +15,7 @@ The job's channels are the other three serial ports, each a pseudoterminal here:
 """
 
 import base64
+import copy
 import os
 import pty
 import re
@@ -231,6 +232,11 @@ class Pty:
     def fileno(self):
         return self.fd
 
+    def dup(self):
+        twin = copy.copy(self)
+        twin.fd = os.dup(self.fd)
+        return twin
+
     def name(self):
         return os.ttyname(self.other)
 
@@ -262,7 +268,8 @@ class Bochs:
         self.ends = {**ports, "words": Pty()}
         self.feed, self.said, self.triple_fault = None, b"", False
         if args.tty:
-            self.input = ports["tty"]
+            # A selector knows each end once: one to read, one to write.
+            self.input = ports["tty"].dup()
         else:
             self.input, self.feed = socket.socketpair()
         # Bochs has SVM's SHUTDOWN exit only where it goes on after a CPU's panic; and it panics when
