@@ -436,12 +436,13 @@ static int posada_enter_series(struct posada_vcpu *vcpu)
 	int r;
 
 	posada_account_enter();
-	if (unlikely(vcpu->dr.wanted))
-		posada_load_dr(vcpu);
+	/* A #DB's bits go to DR6 where arm() takes it from. */
 	if (unlikely(busy))
 		posada_pick_event(vcpu);
 	if (posada_apic_by_cpu(vcpu))
 		posada_apic_lend(vcpu);
+	if (unlikely(vcpu->dr.wanted))
+		posada_load_dr(vcpu);
 	static_call(posada_arm)(vcpu);
 	vcpu->cr8 = posada_apic_get_cr8(vcpu);
 	r = posada_enter_armed(vcpu, busy);

@@ -10,6 +10,7 @@
  * stretch alone, and KVM, which refuses a CPU with CR4.VMXE set, never sees it.
  */
 #include <linux/cpu.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <asm/desc.h>
 #include <asm/perf_event.h>
@@ -18,6 +19,10 @@
 #include "vmx.h"
 
 DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
+
+static bool virtual_apic = true;
+module_param(virtual_apic, bool, 0444);
+MODULE_PARM_DESC(virtual_apic, "let an Intel CPU deliver a guest's interrupts where it can");
 
 u64 vmx_have[VMX_NR_WORDS];
 void *vmx_maps;
@@ -127,6 +132,8 @@ static int vmx_compute(const char **why)
 			return -EOPNOTSUPP;
 		}
 	}
+	if (!virtual_apic)
+		vmx_have[VMX_CPU2] &= ~(u64)VMX_VIRTUAL_APIC;
 	return 0;
 }
 
