@@ -540,6 +540,7 @@ int posada_apic_check(struct posada_vcpu *vcpu,
 		      const struct posada_rec_apic *rec);
 void posada_apic_load(struct posada_vcpu *vcpu,
 		      const struct posada_rec_apic *rec);
+
 /* ---- apic_timer.c. C, atomic or task, unless said otherwise ---- */
 void posada_timer_init(struct posada_vcpu *vcpu);
 /* Disarm, and wait for an expiry under way. Task. */

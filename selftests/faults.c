@@ -59,14 +59,6 @@ static int disarm(void)
 
 static u64 failures;
 
-/* How many times slower than others this host is. */
-static u32 slower(void)
-{
-	const char *s = getenv("POSADA_TEST_TIME");
-
-	return s && atoi(s) > 0 ? atoi(s) : 1;
-}
-
 /* Often enough for what one leaves behind to show in the account: a page, or a small object. */
 #define TIMES		64
 #define MANY_TIMES	1000
@@ -81,7 +73,7 @@ static void each_failure(const char *what, u32 times, int (*call)(void *), void 
 	u32 n, i = 0;
 	int rc, left;
 
-	times = times / slower() + 1;
+	times = times / test_time_scale() + 1;
 	if (nth_fd < 0)
 		nth_fd = open("/proc/failnth", O_RDWR | O_CLOEXEC);
 	ASSERT_GE(nth_fd, 0);
@@ -423,7 +415,7 @@ static void kills_loop(void)
 	if (!seed)
 		seed = time(NULL);
 	if (!kills)
-		kills = KILLS / slower();
+		kills = KILLS / test_time_scale();
 	test_note("kills: --seed %llu", (unsigned long long)seed);
 	for (i = 0; i < kills; i++) {
 		/* From before the VM is there to well into its run. */

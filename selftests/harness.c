@@ -116,7 +116,7 @@ static bool reap(pid_t pid, unsigned int seconds, int *status, bool *late)
 	return true;
 }
 
-static unsigned int time_scale(void)
+unsigned int test_time_scale(void)
 {
 	const char *s = getenv("POSADA_TEST_TIME");
 	int n = s ? atoi(s) : 1;
@@ -127,7 +127,7 @@ static unsigned int time_scale(void)
 /* Run one case in a child; returns its exit code, -1 if it cannot be killed. */
 static int run_case(const struct test *t, const char *name, char *note, size_t bytes)
 {
-	unsigned int seconds = t->seconds * time_scale();
+	unsigned int seconds = t->seconds * test_time_scale();
 	int status = 0;
 	bool late;
 	pid_t pid;

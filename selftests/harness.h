@@ -57,6 +57,8 @@ bool test_option(const char *name, const char *value);
 /* The backend that this case runs on: an id of enum posada_backend_id. */
 extern u32 test_backend;
 
+/* How many times slower than others this host is: POSADA_TEST_TIME. */
+unsigned int test_time_scale(void);
 /* Print "# text" and note the failure. */
 __attribute__((format(printf, 3, 4)))
 void test_fail(const char *file, int line, const char *fmt, ...);
