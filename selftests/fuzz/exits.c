@@ -107,6 +107,9 @@ static void check_killed(struct vcpu *v)
 {
 	const struct posada_exit_killed *k = &v->run->killed;
 
+	/* All vCPUs of a VM are killed for what one of them did. */
+	if (k->vcpu != v->id)
+		return;
 	switch (k->reason) {
 	case POSADA_KILL_NO_FETCH:
 	case POSADA_KILL_DELIVERY:
