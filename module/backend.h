@@ -55,6 +55,8 @@ enum posada_insn {
 	POSADA_NR_INSN
 };
 
+enum posada_cr_write { POSADA_CR_MOV, POSADA_CR_CLTS, POSADA_CR_LMSW };
+
 /* An event on its way into the guest: injected, or its delivery cut short. */
 struct posada_event {
 	u8 kind;		/* enum posada_event_kind */
@@ -96,8 +98,10 @@ struct posada_exit {
 			u8 vector;
 		} eoi;
 		struct {
-			u64 value;
 			u8 number;	/* 0 or 4 */
+			u8 how;		/* enum posada_cr_write */
+			u8 gpr;		/* of MOV */
+			u16 word;	/* of LMSW */
 		} cr;
 		struct {
 			u8 number, gpr;
@@ -165,6 +169,7 @@ struct posada_backend {
 	/* The tables that second-level paging is built of; set by probe(). */
 	const struct posada_pt_format *format;
 	int pt_levels;
+	size_t vcpu_bytes;	/* of what vcpu->arch points to */
 	u8 hypercall[3];	/* the instruction */
 	bool large_no_exec;	/* what guests execute has to be 4 KiB pages */
 	/* enter() ends at vcpu->deadline, if not before; set by probe(). */
@@ -177,15 +182,19 @@ struct posada_backend {
 	 * @why gets one line in words on failure.
 	 */
 	int (*probe)(const char **why);
-	void (*unprobe)(void);
+	void (*unprobe)(void);		/* task, each CPU was taken down */
 	/*
 	 * Irqoff, on the CPU, none of its vCPUs in a guest: leave no trace of
 	 * virtualization on it. load() brings the CPU up when it has to.
 	 */
 	void (*cpu_down)(void);
 
-	int (*vcpu_init)(struct posada_vcpu *vcpu);	/* task; 0, -ENOMEM */
-	void (*vcpu_free)(struct posada_vcpu *vcpu);	/* task */
+	/*
+	 * Task: fill vcpu->arch, which is zero; 0, -ENOMEM. vcpu_free() undoes
+	 * it, also one that failed half way.
+	 */
+	int (*vcpu_init)(struct posada_vcpu *vcpu);
+	void (*vcpu_free)(struct posada_vcpu *vcpu);
 	/*
 	 * Task: the state after RESET, or INIT (which leaves MSRs alone), but
 	 * for regs, sregs and the MSRs that the core keeps.
@@ -218,7 +227,10 @@ struct posada_backend {
 	bool (*nmi_masked)(struct posada_vcpu *vcpu);
 	void (*set_nmi_masked)(struct posada_vcpu *vcpu, bool masked);
 
-	/* Task or atomic: segments, tables, control registers, EFER, CPL. */
+	/*
+	 * Task or atomic: segments, tables, control registers, EFER, CPL; CR8
+	 * is the core's.
+	 */
 	void (*get_sregs)(struct posada_vcpu *vcpu, struct posada_sregs *s);
 	void (*set_sregs)(struct posada_vcpu *vcpu,
 			  const struct posada_sregs *s);

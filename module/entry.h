@@ -21,6 +21,7 @@
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/nospec-branch.h>
+#include <asm/trapnr.h>
 #include "posada.h"
 
 /* Irqoff; until posada_context_exit() nothing may use RCU, trace or lockdep. */
@@ -142,10 +143,13 @@ static __always_inline void posada_thread_drop(struct posada_thread *t)
 	t->stale = true;
 }
 
-/* SYSCALL's MSRs: the host executes none before they are back. */
+/*
+ * SYSCALL's MSRs: the host executes none before they are back. CSTAR is kept
+ * alone: Intel's CPUs never use it.
+ */
 #define POSADA_NR_LIVE	3
 struct posada_live {
-	u64 guest[POSADA_NR_LIVE];
+	u64 guest[POSADA_NR_LIVE + 1];
 	u64 cpu[POSADA_NR_LIVE];	/* what the CPU has */
 };
 
@@ -205,7 +209,43 @@ static inline void posada_event_cut(struct posada_event *ev, u32 word,
 	ev->vector = word & POSADA_WORD_VECTOR;
 	ev->has_error = word & POSADA_WORD_ERROR;
 	ev->error = ev->has_error ? error : 0;
-	ev->payload = ev->vector == 14 /* #PF */ ? cr2 : 0;
+	ev->payload = ev->vector == X86_TRAP_PF ? cr2 : 0;
+}
+
+/* ---- exits that SVM and VMX tell in the same words */
+
+/* Raise it in the guest. @error: of those that have one. */
+static inline void posada_exit_fault(struct posada_exit *x, u8 vector,
+				     bool has_error, u32 error)
+{
+	x->kind = POSADA_X_FAULT;
+	x->fault.vector = vector;
+	x->fault.has_error = has_error;
+	x->fault.error = has_error ? error : 0;
+}
+
+/* The instruction is not for this guest: what a table's row says of it. */
+static inline void posada_exit_denied(struct posada_exit *x, u8 vector)
+{
+	posada_exit_fault(x, vector, vector == X86_TRAP_GP, 0);
+}
+
+/* Irqoff. An exception was intercepted; @dr6: what a #DB sets in DR6. */
+static inline void posada_exit_exception(struct posada_exit *x, u8 vector,
+					 u64 dr6, bool has_error, u32 error)
+{
+	if (vector == X86_TRAP_DB || vector == X86_TRAP_BP) {
+		x->kind = POSADA_X_DEBUG;
+		x->debug.vector = vector;
+		x->debug.dr6 = vector == X86_TRAP_BP ? 0 : dr6 &
+			       (DR_TRAP_BITS | DR_STEP | DR_SWITCH | BIT(13));
+	} else if (vector == X86_TRAP_MC) {
+		/* Intercepted, it is still the host's to handle. */
+		x->kind = POSADA_X_MACHINE_CHECK;
+		asm volatile("int $18");
+	} else {
+		posada_exit_fault(x, vector, has_error, error);
+	}
 }
 
 #endif /* POSADA_ENTRY_H */

@@ -341,9 +341,31 @@ static int posada_x_xsetbv(struct posada_vcpu *vcpu)
 	return posada_skip(vcpu);
 }
 
+/* What LMSW writes; of PE it can but set it. */
+#define POSADA_LMSW_BITS	(X86_CR0_MP | X86_CR0_EM | X86_CR0_TS)
+
+/* The new value of the register. */
+static u64 posada_cr_value(struct posada_vcpu *vcpu)
+{
+	const struct posada_exit *e = &vcpu->exit;
+	struct posada_paging pg;
+	u64 value;
+
+	if (e->cr.how == POSADA_CR_MOV) {
+		value = vcpu->regs.gpr[array_index_nospec(e->cr.gpr,
+							  POSADA_NR_REGS)];
+		return vcpu->long64 ? value : (u32)value;
+	}
+	vcpu->ops->get_paging(vcpu, &pg);
+	if (e->cr.how == POSADA_CR_CLTS)
+		return pg.cr0 & ~X86_CR0_TS;
+	return (pg.cr0 & ~POSADA_LMSW_BITS) |
+	       (e->cr.word & (POSADA_LMSW_BITS | X86_CR0_PE));
+}
+
 static int posada_x_cr(struct posada_vcpu *vcpu)
 {
-	if (posada_write_cr(vcpu, vcpu->exit.cr.number, vcpu->exit.cr.value)) {
+	if (posada_write_cr(vcpu, vcpu->exit.cr.number, posada_cr_value(vcpu))) {
 		posada_raise_gp(vcpu);
 		return 1;
 	}

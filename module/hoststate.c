@@ -77,9 +77,11 @@ u64 posada_thread_return(struct posada_thread *t)
 
 /* ---- SYSCALL's MSRs ---- */
 
-static const u32 posada_live_msrs[POSADA_NR_LIVE] = {
-	MSR_STAR, MSR_LSTAR, MSR_SYSCALL_MASK,
+static const u32 posada_live_msrs[] = {
+	MSR_STAR, MSR_LSTAR, MSR_SYSCALL_MASK, MSR_CSTAR,
 };
+
+static_assert(ARRAY_SIZE(posada_live_msrs) == POSADA_NR_LIVE + 1);
 
 static u64 posada_host_live[POSADA_NR_LIVE];
 
@@ -113,7 +115,7 @@ u64 *posada_live_msr(struct posada_live *live, u32 index)
 {
 	int i;
 
-	for (i = 0; i < POSADA_NR_LIVE; i++)
+	for (i = 0; i < ARRAY_SIZE(posada_live_msrs); i++)
 		if (posada_live_msrs[i] == index)
 			return &live->guest[i];
 	return NULL;

@@ -256,6 +256,12 @@ static int posada_probe(void)
 	return best_r;
 }
 
+static void posada_unprobe(void)
+{
+	on_each_cpu(posada_ipi_cpu_down, NULL, 1);
+	posada_ops->unprobe();
+}
+
 static int posada_check_host(void)
 {
 	if (!tsc_khz) {
@@ -315,7 +321,7 @@ exit_clock:
 exit_events:
 	posada_events_module_exit();
 unprobe:
-	posada_ops->unprobe();
+	posada_unprobe();
 unwatch:
 	unregister_module_notifier(&posada_module_nb);
 	return r;
@@ -330,7 +336,7 @@ static void __exit posada_exit(void)
 	cpuhp_remove_state_nocalls(posada_hotplug_state);
 	posada_clock_module_exit();
 	posada_events_module_exit();
-	posada_ops->unprobe();
+	posada_unprobe();
 	unregister_module_notifier(&posada_module_nb);
 }
 

@@ -183,6 +183,16 @@ static u8 posada_cpl_of(struct posada_vcpu *vcpu, const struct posada_sregs *s)
 #define POSADA_TYPE_CODE	0x8
 #define POSADA_BYTE_LIMIT	0xfffff	/* the highest without G */
 #define POSADA_PAGE_LIMIT	0xfff	/* set in each with G */
+#define POSADA_V86_ATTR		0xf3	/* present, DPL 3, data */
+#define POSADA_V86_LIMIT	0xffff
+
+/* Virtual-8086 mode has nothing but selectors. */
+static void posada_v86_seg(struct posada_segment *seg)
+{
+	seg->base = seg->selector << 4;
+	seg->limit = POSADA_V86_LIMIT;
+	seg->attr = POSADA_V86_ATTR;
+}
 
 /*
  * The form that each CPU can load. SVM takes more, and an entry of VMX fails:
@@ -219,6 +229,7 @@ static void posada_put_sregs(struct posada_vcpu *vcpu,
 			     const struct posada_sregs *s)
 {
 	vcpu->ops->set_sregs(vcpu, s);
+	vcpu->cpl = s->cpl;
 	vcpu->long64 = (s->efer & EFER_LMA) &&
 		       (s->seg[POSADA_CS].attr & POSADA_SEG_L);
 	if (vcpu->ops->set_pdptes && (s->cr0 & X86_CR0_PG) &&
@@ -292,6 +303,9 @@ void posada_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
 	copy.cpl = posada_cpl_of(vcpu, s);
 	for (i = 0; i < POSADA_NR_SEGS; i++)
 		posada_normal_seg(&copy, i);
+	if (vcpu->regs.rflags & X86_EFLAGS_VM)
+		for (i = POSADA_ES; i <= POSADA_GS; i++)
+			posada_v86_seg(&copy.seg[i]);
 	posada_put_sregs(vcpu, &copy);
 	posada_apic_set_cr8(vcpu, s->cr8);
 }
@@ -300,6 +314,7 @@ void posada_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
 {
 	vcpu->ops->get_sregs(vcpu, s);
 	s->cr8 = posada_apic_get_cr8(vcpu);
+	memset(s->pad, 0, sizeof(s->pad));
 }
 
 void posada_set_events(struct posada_vcpu *vcpu, const struct posada_events *e)

@@ -76,6 +76,7 @@ void posada_vcpu_free(struct posada_vcpu *vcpu)
 	posada_profile_free(vcpu);
 	posada_barrier_forget(vcpu);
 	vcpu->ops->vcpu_free(vcpu);
+	kfree(vcpu->arch);
 	posada_mmu_free_cache(&vcpu->tables);
 	fpu_free_guest_fpstate(&vcpu->fpu);
 	free_page((unsigned long)vcpu->run);
@@ -102,15 +103,17 @@ static struct posada_vcpu *posada_vcpu_alloc(struct posada_vm *vm, u32 id)
 		goto free_vcpu;
 	if (!fpu_alloc_guest_fpstate(&vcpu->fpu))
 		goto free_run;
-	if (vm->ops->vcpu_init(vcpu))
+	vcpu->arch = kzalloc(vm->ops->vcpu_bytes, GFP_KERNEL_ACCOUNT);
+	if (!vcpu->arch)
 		goto free_fpu;
-	if (posada_profile_init(vcpu))
+	if (vm->ops->vcpu_init(vcpu) || posada_profile_init(vcpu))
 		goto free_arch;
 	posada_apic_init(vcpu);
 	return vcpu;
 
 free_arch:
 	vm->ops->vcpu_free(vcpu);
+	kfree(vcpu->arch);
 free_fpu:
 	fpu_free_guest_fpstate(&vcpu->fpu);
 free_run:

@@ -30,7 +30,6 @@ static const struct posada_exit_row svm_rows[SVM_NR_PLAIN] = {
 	[SVM_EXIT_INVD]		= POSADA_ROW_INSN(POSADA_X_SKIP, POSADA_INSN_INVD),
 	[SVM_EXIT_XSETBV]	= POSADA_ROW_INSN(POSADA_X_XSETBV, POSADA_INSN_XSETBV),
 	[SVM_EXIT_SHUTDOWN]	= POSADA_ROW(POSADA_X_SHUTDOWN),
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = POSADA_ROW(POSADA_X_MACHINE_CHECK),
 	[SVM_EXIT_FERR_FREEZE]	= POSADA_ROW(POSADA_X_HOST_IRQ),
 	[SVM_EXIT_RDPMC]	= POSADA_ROW_FAULT(X86_TRAP_GP),
 	/* Instructions that this CPU model does not have. */
@@ -174,31 +173,16 @@ static bool svm_shadow_step_done(struct posada_vcpu *vcpu)
 
 static void svm_decode_exception(struct posada_vcpu *vcpu, u32 vector)
 {
-	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
-	struct posada_exit *x = &vcpu->exit;
+	const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
 
-	if (vector == X86_TRAP_DB) {
-		if (svm_nmi_step_done(vcpu) || svm_shadow_step_done(vcpu)) {
-			x->kind = POSADA_X_WINDOW;
-			return;
-		}
-		/* The CPU has put the reasons into DR6; take them out again. */
-		x->kind = POSADA_X_DEBUG;
-		x->debug.vector = vector;
-		x->debug.dr6 = vmcb->save.dr6 &
-			       (DR_TRAP_BITS | DR_STEP | DR_SWITCH | BIT(13));
+	if (vector == X86_TRAP_DB &&
+	    (svm_nmi_step_done(vcpu) || svm_shadow_step_done(vcpu))) {
+		vcpu->exit.kind = POSADA_X_WINDOW;
 		return;
 	}
-	if (vector == X86_TRAP_BP) {
-		x->kind = POSADA_X_DEBUG;
-		x->debug.vector = vector;
-		x->debug.dr6 = 0;
-		return;
-	}
-	x->kind = POSADA_X_FAULT;
-	x->fault.vector = vector;
-	x->fault.has_error = vector == X86_TRAP_AC;
-	x->fault.error = vmcb->control.exit_info_1;
+	/* The CPU has put the reasons into DR6; the core takes them out again. */
+	posada_exit_exception(&vcpu->exit, vector, vmcb->save.dr6,
+			      vector == X86_TRAP_AC, vmcb->control.exit_info_1);
 }
 
 /* An entry refused saves no registers, but in QEMU: the host's, if too early. */
@@ -281,12 +265,7 @@ static noinline void svm_decode_rest(struct posada_vcpu *vcpu,
 	} else if (row->kind == POSADA_X_NONE) {
 		svm_decode_special(vcpu, code);
 	} else if (row->kind == POSADA_X_FAULT) {
-		x->fault.vector = row->vector;
-		x->fault.has_error = row->vector == X86_TRAP_GP;
-		x->fault.error = 0;
-	} else if (row->kind == POSADA_X_MACHINE_CHECK) {
-		/* Intercepted, it is still the host's to handle. */
-		asm volatile("int $18");
+		posada_exit_denied(x, row->vector);
 	}
 }
 

@@ -38,16 +38,6 @@ static void svm_allow_msr(u8 *map, u32 msr)
 	map[base + index / 4] &= ~(3 << (index % 4 * 2));
 }
 
-static void svm_free_maps(void)
-{
-	free_pages((unsigned long)svm_iopm, SVM_IOPM_ORDER);
-	free_pages((unsigned long)svm_msrpm, SVM_MSRPM_ORDER);
-	free_pages((unsigned long)svm_msrpm_spec, SVM_MSRPM_ORDER);
-	svm_iopm = NULL;
-	svm_msrpm = NULL;
-	svm_msrpm_spec = NULL;
-}
-
 static __must_check int svm_alloc_maps(void)
 {
 	int i;
@@ -55,10 +45,8 @@ static __must_check int svm_alloc_maps(void)
 	svm_iopm = (void *)__get_free_pages(GFP_KERNEL, SVM_IOPM_ORDER);
 	svm_msrpm = (void *)__get_free_pages(GFP_KERNEL, SVM_MSRPM_ORDER);
 	svm_msrpm_spec = (void *)__get_free_pages(GFP_KERNEL, SVM_MSRPM_ORDER);
-	if (!svm_iopm || !svm_msrpm || !svm_msrpm_spec) {
-		svm_free_maps();
+	if (!svm_iopm || !svm_msrpm || !svm_msrpm_spec)
 		return -ENOMEM;
-	}
 	memset(svm_iopm, 0xff, PAGE_SIZE << SVM_IOPM_ORDER);
 	memset(svm_msrpm, 0xff, PAGE_SIZE << SVM_MSRPM_ORDER);
 	for (i = 0; i < ARRAY_SIZE(svm_direct_msrs); i++)
@@ -93,10 +81,8 @@ static __must_check int svm_alloc_cpus(void)
 
 		c->host = (void *)get_zeroed_page(GFP_KERNEL);
 		c->hsave_pa = hsave ? __pa(hsave) : 0;
-		if (!c->host || !hsave) {
-			svm_free_cpus();
+		if (!c->host || !hsave)
 			return -ENOMEM;
-		}
 		c->host_pa = __pa(c->host);
 		c->asid_gen = 1;
 		c->asid_next = 1;
@@ -132,11 +118,6 @@ void svm_cpu_down(void)
 	cpu->asid_gen++;
 }
 
-static void svm_ipi_down(void *unused)
-{
-	svm_cpu_down();
-}
-
 static int svm_check(const char **why)
 {
 	u64 vm_cr;
@@ -162,6 +143,14 @@ static int svm_check(const char **why)
 	return 0;
 }
 
+void svm_unprobe(void)
+{
+	svm_free_cpus();
+	free_pages((unsigned long)svm_iopm, SVM_IOPM_ORDER);
+	free_pages((unsigned long)svm_msrpm, SVM_MSRPM_ORDER);
+	free_pages((unsigned long)svm_msrpm_spec, SVM_MSRPM_ORDER);
+}
+
 int svm_probe(const char **why)
 {
 	struct posada_backend *b = &posada_svm;
@@ -169,14 +158,10 @@ int svm_probe(const char **why)
 
 	if (r)
 		return r;
-	*why = "out of memory";
-	r = svm_alloc_maps();
-	if (r)
-		return r;
-	r = svm_alloc_cpus();
-	if (r) {
-		svm_free_maps();
-		return r;
+	if (svm_alloc_maps() || svm_alloc_cpus()) {
+		svm_unprobe();
+		*why = "out of memory";
+		return -ENOMEM;
 	}
 	svm_max_asid = cpuid_ebx(SVM_CPUID_FUNC) - 1;
 	b->pt_levels = pgtable_l5_enabled() ? 5 : 4;
@@ -190,11 +175,4 @@ int svm_probe(const char **why)
 	if (boot_cpu_has(X86_FEATURE_GBPAGES))
 		b->features |= POSADA_FEATURE_GIB_PAGES;
 	return 0;
-}
-
-void svm_unprobe(void)
-{
-	on_each_cpu(svm_ipi_down, NULL, 1);
-	svm_free_cpus();
-	svm_free_maps();
 }

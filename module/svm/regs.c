@@ -77,10 +77,8 @@ void svm_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
 	s->cr2 = v->cr2;
 	s->cr3 = v->cr3;
 	s->cr4 = v->cr4;
-	s->cr8 = vcpu->cr8;
 	s->efer = v->efer & ~(u64)EFER_SVME;
 	s->cpl = v->cpl;
-	memset(s->pad, 0, sizeof(s->pad));
 }
 
 void svm_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
@@ -111,7 +109,6 @@ void svm_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
 	v->cr3 = s->cr3;
 	v->cr4 = s->cr4;
 	v->efer = s->efer | EFER_SVME;
-	vcpu->cpl = s->cpl;
 	svm->vmcb->control.clean &= ~(SVM_CLEAN_CR | SVM_CLEAN_DT |
 				      SVM_CLEAN_SEG | SVM_CLEAN_CR2);
 	/* Paging may mean something else now; translations may not survive. */

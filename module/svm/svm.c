@@ -3,7 +3,7 @@
  * The SVM backend: the life of a vCPU's part, the entry, events. host.c has
  * the CPUs, regs.c the registers, exit.c the exits; enter.S switches.
  */
-#include <linux/slab.h>
+#include <linux/gfp.h>
 #include <asm/debugreg.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
@@ -84,29 +84,20 @@ static void svm_init_control(struct posada_vcpu *vcpu)
 
 static int svm_vcpu_init(struct posada_vcpu *vcpu)
 {
-	struct svm_vcpu *svm = kzalloc(sizeof(*svm), GFP_KERNEL_ACCOUNT);
+	struct svm_vcpu *svm = to_svm(vcpu);
 
-	if (!svm)
-		return -ENOMEM;
 	svm->vmcb = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!svm->vmcb) {
-		kfree(svm);
+	if (!svm->vmcb)
 		return -ENOMEM;
-	}
 	svm->sw.vmcb = __pa(svm->vmcb);
 	svm->asid_cpu = -1;
-	vcpu->arch = svm;
 	svm_init_control(vcpu);
 	return 0;
 }
 
 static void svm_vcpu_free(struct posada_vcpu *vcpu)
 {
-	struct svm_vcpu *svm = to_svm(vcpu);
-
-	free_page((unsigned long)svm->vmcb);
-	kfree(svm);
-	vcpu->arch = NULL;
+	free_page((unsigned long)to_svm(vcpu)->vmcb);
 }
 
 static void svm_vcpu_reset(struct posada_vcpu *vcpu, bool init)
@@ -418,6 +409,7 @@ struct posada_backend posada_svm = {
 	.id = POSADA_BACKEND_SVM,
 	.format = &svm_npt,
 	.hypercall = { 0x0f, 0x01, 0xd9 },	/* VMMCALL */
+	.vcpu_bytes = sizeof(struct svm_vcpu),
 	.probe = svm_probe,
 	.unprobe = svm_unprobe,
 	.cpu_down = svm_cpu_down,

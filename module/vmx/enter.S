@@ -24,6 +24,9 @@ SYM_FUNC_START(vmx_switch)
 5:	vmwrite %rsp, %rax
 	mov %rsp, VMX_SWITCH_RSP(%rdi)
 1:
+	/* Without a VMCS it faults, and so will the entry. */
+	_ASM_EXTABLE(5b, 1b)
+
 	POSADA_GUEST_SPEC_CTRL
 	/* CF stays as it is until the jump. */
 	btl $0, VMX_SWITCH_LAUNCHED(%rdi)
@@ -61,14 +64,8 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 	CLEAR_BRANCH_HISTORY_VMEXIT
 	xor %eax, %eax
 	POSADA_CLEAR_GUEST
-9:	POSADA_POP_HOST
+	POSADA_POP_HOST
 	RET
-
-	/* No VMCS: the guest's registers were not loaded yet. */
-10:	movl $1, VMX_SWITCH_FAILED(%rdi)
-	add $16, %rsp
-	jmp 9b
-	_ASM_EXTABLE(5b, 10b)
 SYM_FUNC_END(vmx_switch)
 
 /*

@@ -53,42 +53,23 @@ static void vmx_unblock_nmi(struct posada_vcpu *vcpu, u64 info)
 		to_vmx(vcpu)->nmi_masked = GUEST_INTR_STATE_NMI;
 }
 
-#define VMX_DB_BITS	(DR_TRAP_BITS | DR_STEP | BIT(13))
-
-static void vmx_decode_exception(struct posada_vcpu *vcpu)
+static void vmx_decode_exception(struct posada_vcpu *vcpu, u64 dr6)
 {
-	struct posada_exit *x = &vcpu->exit;
 	u32 info = vmx_tell(VM_EXIT_INTR_INFO);
 	u8 vector = info & INTR_INFO_VECTOR_MASK;
 
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR) {
-		x->kind = POSADA_X_HOST_IRQ;
+		vcpu->exit.kind = POSADA_X_HOST_IRQ;
 		vmx_host_nmi();
 		return;
 	}
 	vmx_unblock_nmi(vcpu, info);
-	switch (vector) {
-	case X86_TRAP_DB:
-		/* Bochs goes on to have it pending. */
+	/* Bochs goes on to have it pending. */
+	if (vector == X86_TRAP_DB)
 		vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
-		fallthrough;
-	case X86_TRAP_BP:
-		x->kind = POSADA_X_DEBUG;
-		x->debug.vector = vector;
-		x->debug.dr6 = vector == X86_TRAP_DB ?
-			       vmx_tell(EXIT_QUALIFICATION) & VMX_DB_BITS : 0;
-		break;
-	case X86_TRAP_MC:
-		/* Intercepted, it is still the host's to handle. */
-		x->kind = POSADA_X_MACHINE_CHECK;
-		asm volatile("int $18");
-		break;
-	default:
-		x->kind = POSADA_X_FAULT;
-		x->fault.vector = vector;
-		x->fault.has_error = info & INTR_INFO_DELIVER_CODE_MASK;
-		x->fault.error = vmx_tell(VM_EXIT_INTR_ERROR_CODE);
-	}
+	posada_exit_exception(&vcpu->exit, vector, dr6,
+			      info & INTR_INFO_DELIVER_CODE_MASK,
+			      vmx_tell(VM_EXIT_INTR_ERROR_CODE));
 }
 
 #define VMX_IO_SIZE	7
@@ -96,10 +77,9 @@ static void vmx_decode_exception(struct posada_vcpu *vcpu)
 #define VMX_IO_STRING	BIT(4)
 #define VMX_IO_PORT	16
 
-static void vmx_decode_port(struct posada_vcpu *vcpu)
+static void vmx_decode_port(struct posada_vcpu *vcpu, u64 info)
 {
 	struct posada_exit *x = &vcpu->exit;
-	u64 info = vmx_tell(EXIT_QUALIFICATION);
 
 	x->kind = POSADA_X_PORT;
 	x->insn_len = vmx_tell(VM_EXIT_INSTRUCTION_LEN);
@@ -109,10 +89,9 @@ static void vmx_decode_port(struct posada_vcpu *vcpu)
 	x->port.string = info & VMX_IO_STRING;
 }
 
-static void vmx_decode_memory(struct posada_vcpu *vcpu)
+static void vmx_decode_memory(struct posada_vcpu *vcpu, u64 info)
 {
 	struct posada_exit *x = &vcpu->exit;
-	u64 info = vmx_tell(EXIT_QUALIFICATION);
 
 	x->kind = POSADA_X_MEMORY;
 	x->memory.gpa = vmx_tell(GUEST_PHYSICAL_ADDRESS);
@@ -124,49 +103,27 @@ static void vmx_decode_memory(struct posada_vcpu *vcpu)
 	vmx_unblock_nmi(vcpu, info);
 }
 
-#define VMX_CR_TYPE	0x30
-#define VMX_CR_MOV_TO	0x00
-#define VMX_CR_CLTS	0x20
-#define VMX_CR_LMSW	0x30
+#define VMX_CR_HOW	4	/* MOV to, MOV from, CLTS, LMSW */
 #define VMX_CR_GPR	8
-#define VMX_LMSW_BITS	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS)
 
-/* What the instruction would write; only writes of CR0 and CR4 make an exit. */
-static void vmx_decode_cr(struct posada_vcpu *vcpu)
+/* Only writes of CR0 and CR4 make an exit. */
+static void vmx_decode_cr(struct posada_vcpu *vcpu, u64 info)
 {
+	static const u8 how[] = { [2] = POSADA_CR_CLTS, [3] = POSADA_CR_LMSW };
 	struct posada_exit *x = &vcpu->exit;
-	u64 info = vmx_tell(EXIT_QUALIFICATION);
-	struct posada_paging pg;
 
-	vmx_get_paging(vcpu, &pg);
 	x->kind = POSADA_X_CR;
 	x->insn_len = vmx_tell(VM_EXIT_INSTRUCTION_LEN);
 	x->cr.number = info & CONTROL_REG_ACCESS_NUM;
-	switch (info & VMX_CR_TYPE) {
-	case VMX_CR_MOV_TO:
-		x->cr.value = vcpu->regs.gpr[info >> VMX_CR_GPR & 0xf];
-		if (!vcpu->long64)
-			x->cr.value = (u32)x->cr.value;
-		break;
-	case VMX_CR_CLTS:
-		x->cr.value = pg.cr0 & ~X86_CR0_TS;
-		break;
-	case VMX_CR_LMSW:
-		/* It sets PE, and never clears it. */
-		info >>= LMSW_SOURCE_DATA_SHIFT;
-		x->cr.value = (pg.cr0 & ~(VMX_LMSW_BITS & ~X86_CR0_PE)) |
-			      (info & VMX_LMSW_BITS);
-		break;
-	default:
-		x->kind = POSADA_X_UNKNOWN;
-	}
+	x->cr.how = how[info >> VMX_CR_HOW & 3];
+	x->cr.gpr = info >> VMX_CR_GPR & 0xf;
+	x->cr.word = info >> LMSW_SOURCE_DATA_SHIFT;
 }
 
 /* A guest that uses them gets the real ones, unless a debugger has them. */
-static void vmx_decode_dr(struct posada_vcpu *vcpu)
+static void vmx_decode_dr(struct posada_vcpu *vcpu, u64 info)
 {
 	struct posada_exit *x = &vcpu->exit;
-	u64 info = vmx_tell(EXIT_QUALIFICATION);
 
 	x->kind = POSADA_X_NONE;
 	posada_use_dregs(vcpu);
@@ -179,23 +136,16 @@ static void vmx_decode_dr(struct posada_vcpu *vcpu)
 	x->dr.gpr = DEBUG_REG_ACCESS_REG(info);
 }
 
-#define VMX_TASK_SOURCE	30	/* as POSADA_TASK_* */
+#define VMX_TASK_SOURCE	30	/* two bits: POSADA_TASK_* */
 
-static void vmx_decode_eoi(struct posada_vcpu *vcpu)
-{
-	vcpu->exit.kind = POSADA_X_EOI;
-	vcpu->exit.eoi.vector = vmx_tell(EXIT_QUALIFICATION);
-}
-
-static void vmx_decode_task(struct posada_vcpu *vcpu)
+static void vmx_decode_task(struct posada_vcpu *vcpu, u64 info)
 {
 	struct posada_exit *x = &vcpu->exit;
-	u32 info = vmx_tell(EXIT_QUALIFICATION);
 	u32 event = vmx_tell(IDT_VECTORING_INFO_FIELD);
 
 	x->kind = POSADA_X_TASK;
 	x->task.selector = info;
-	x->task.source = info >> VMX_TASK_SOURCE;
+	x->task.source = (u32)info >> VMX_TASK_SOURCE;
 	/* INT n, INT3 and INTO are instructions; other events are at one. */
 	if (x->task.source != POSADA_TASK_GATE ||
 	    (event & VECTORING_INFO_TYPE_MASK) > INTR_TYPE_HARD_EXCEPTION)
@@ -207,35 +157,36 @@ static noinline void vmx_decode_special(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	struct posada_exit *x = &vcpu->exit;
+	u64 info = vmx_tell(EXIT_QUALIFICATION);
 
 	switch (vmx->reason) {
 	case EXIT_REASON_EXCEPTION_NMI:
-		vmx_decode_exception(vcpu);
-		return;
+		vmx_decode_exception(vcpu, info);
+		break;
 	case EXIT_REASON_IO_INSTRUCTION:
-		vmx_decode_port(vcpu);
-		return;
+		vmx_decode_port(vcpu, info);
+		break;
 	case EXIT_REASON_EPT_VIOLATION:
-		vmx_decode_memory(vcpu);
-		return;
+		vmx_decode_memory(vcpu, info);
+		break;
 	case EXIT_REASON_CR_ACCESS:
-		vmx_decode_cr(vcpu);
-		if (x->kind == POSADA_X_CR)
-			return;
+		vmx_decode_cr(vcpu, info);
 		break;
 	case EXIT_REASON_DR_ACCESS:
-		vmx_decode_dr(vcpu);
-		return;
+		vmx_decode_dr(vcpu, info);
+		break;
 	case EXIT_REASON_EOI_INDUCED:
-		vmx_decode_eoi(vcpu);
-		return;
+		x->kind = POSADA_X_EOI;
+		x->eoi.vector = info;
+		break;
 	case EXIT_REASON_TASK_SWITCH:
-		vmx_decode_task(vcpu);
-		return;
+		vmx_decode_task(vcpu, info);
+		break;
+	default:
+		x->kind = POSADA_X_UNKNOWN;
+		x->fail.code = vmx->reason;
+		x->fail.info = info;
 	}
-	x->kind = POSADA_X_UNKNOWN;
-	x->fail.code = vmx->reason;
-	x->fail.info = vmx_tell(EXIT_QUALIFICATION);
 }
 
 /* The first guest field that VMX finds fault with, as far as that is known. */
@@ -305,9 +256,7 @@ void vmx_decode(struct posada_vcpu *vcpu)
 		x->insn_len = vmx_tell(VM_EXIT_INSTRUCTION_LEN);
 		x->msr.write = reason == EXIT_REASON_MSR_WRITE;
 	} else if (row->kind == POSADA_X_FAULT) {
-		x->fault.vector = row->vector;
-		x->fault.has_error = row->vector == X86_TRAP_GP;
-		x->fault.error = 0;
+		posada_exit_denied(x, row->vector);
 	} else if (!row->kind) {
 		vmx_decode_special(vcpu);
 	}

@@ -16,6 +16,7 @@
 #include <asm/perf_event.h>
 #include <asm/processor.h>
 #include <asm/tlbflush.h>
+#include "../pagetable.h"
 #include "vmx.h"
 
 DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
@@ -25,7 +26,22 @@ module_param(virtual_apic, bool, 0444);
 MODULE_PARM_DESC(virtual_apic, "let an Intel CPU deliver a guest's interrupts where it can");
 
 u64 vmx_have[VMX_NR_WORDS];
-void *vmx_maps;
+
+/*
+ * Write-back; the guest's PAT has its say. Accessed and dirty bits are taken
+ * out again on a CPU that does not set them.
+ */
+static struct posada_pt_format vmx_ept = {
+	.levels_max = 5,
+	.present = VMX_EPT_READABLE_MASK,
+	.write = VMX_EPT_WRITABLE_MASK,
+	.exec = VMX_EPT_EXECUTABLE_MASK,
+	.accessed = VMX_EPT_ACCESS_BIT,
+	.dirty = VMX_EPT_DIRTY_BIT,
+	.large = BIT_ULL(7),
+	.leaf = VMX_EPTP_MT_WB << VMX_EPT_MT_EPTE_SHIFT,
+	.address = GENMASK_ULL(51, 12),
+};
 
 /* ---- what a host must have ---- */
 
@@ -34,7 +50,7 @@ void *vmx_maps;
 
 /*
  * Bits to set, or capabilities to find. @missing: refuse a CPU without them;
- * NULL: use them if they are there. @feature: only if the CPU has it.
+ * NULL: set those that may be. @feature: only if the CPU has it.
  */
 struct vmx_want {
 	u8 word;
@@ -61,10 +77,9 @@ static const struct vmx_want vmx_wants[] = {
 	{ VMX_PIN, 0, PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING |
 	  PIN_BASED_VIRTUAL_NMIS, LACKS("exits for interrupts, virtual NMIs") },
 	{ VMX_CPU, 0, CPU_BASED_INTR_WINDOW_EXITING |
-	  CPU_BASED_NMI_WINDOW_EXITING | CPU_BASED_TPR_SHADOW,
-	  LACKS("interrupt windows, TPR shadow") },
-	{ VMX_CPU, 0, CPU_BASED_USE_MSR_BITMAPS | CPU_BASED_USE_TSC_OFFSETTING,
-	  LACKS("MSR bitmaps, TSC offset") },
+	  CPU_BASED_NMI_WINDOW_EXITING | CPU_BASED_TPR_SHADOW |
+	  CPU_BASED_USE_MSR_BITMAPS | CPU_BASED_USE_TSC_OFFSETTING,
+	  LACKS("interrupt windows, TPR shadow, MSR bitmaps, TSC offset") },
 	{ VMX_CPU, 0, CPU_BASED_HLT_EXITING | CPU_BASED_MWAIT_EXITING |
 	  CPU_BASED_MONITOR_EXITING | CPU_BASED_RDPMC_EXITING |
 	  CPU_BASED_MOV_DR_EXITING | CPU_BASED_UNCOND_IO_EXITING,
@@ -85,15 +100,8 @@ static const struct vmx_want vmx_wants[] = {
 	  LACKS("XSAVES in guests") },
 	/* Not needed, but of use. */
 	{ VMX_PIN, 0, PIN_BASED_VMX_PREEMPTION_TIMER },
-	{ VMX_CPU2, 0, SECONDARY_EXEC_ENABLE_VPID },
-	{ VMX_CPU2, 0, SECONDARY_EXEC_WBINVD_EXITING },
-	{ VMX_CPU2, 0, SECONDARY_EXEC_PAUSE_LOOP_EXITING },
-	{ VMX_CPU2, 0, VMX_VIRTUAL_APIC },
-	{ VMX_EPT, 0, VMX_EPT_AD_BIT },
-	{ VMX_EPT, 0, VMX_EPT_1GB_PAGE_BIT },
-	{ VMX_EPT, 0, VMX_EPT_PAGE_WALK_5_BIT },
-	{ VMX_EPT, 0, (VMX_VPID_INVVPID_BIT |
-		       VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT) << 32 },
+	{ VMX_CPU2, 0, SECONDARY_EXEC_ENABLE_VPID | VMX_VIRTUAL_APIC |
+	  SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_PAUSE_LOOP_EXITING },
 };
 
 /* Control words: the low half of the MSR must be set, the high half may be. */
@@ -125,9 +133,8 @@ static int vmx_compute(const char **why)
 	for (; want < vmx_wants + ARRAY_SIZE(vmx_wants); want++) {
 		if (want->feature && !boot_cpu_has(want->feature))
 			continue;
-		if ((may[want->word] & want->bits) == want->bits) {
-			vmx_have[want->word] |= want->bits;
-		} else if (want->missing) {
+		vmx_have[want->word] |= may[want->word] & want->bits;
+		if (want->missing && !vmx_has(want->word, want->bits)) {
 			*why = want->missing;
 			return -EOPNOTSUPP;
 		}
@@ -137,23 +144,27 @@ static int vmx_compute(const char **why)
 	return 0;
 }
 
-struct vmx_survey {
-	atomic_t locked, taken;
-};
+enum { VMX_LOCKED, VMX_TAKEN };
 
-static void vmx_ipi_survey(void *info)
+static void vmx_ipi_survey(void *found)
 {
-	struct vmx_survey *s = info;
 	u64 ctl;
 
 	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &ctl) ||
 	    !(ctl & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX))
-		atomic_inc(&s->locked);
+		set_bit(VMX_LOCKED, found);
 	if (__read_cr4() & X86_CR4_VMXE)
-		atomic_inc(&s->taken);
+		set_bit(VMX_TAKEN, found);
 }
 
-/* ---- the MSR bitmap ---- */
+/* ---- the MSR bitmaps ---- */
+
+#define VMX_MAP_SPEC	1
+#define VMX_MAP_APIC	2
+#define VMX_MAPS_ORDER	2	/* four pages */
+
+/* Exits for every MSR but some, and those that go with VMX_MAP_*. */
+static void *vmx_maps;
 
 struct vmx_direct {
 	u32 first, last;
@@ -176,8 +187,6 @@ static const struct vmx_direct vmx_direct[] = {
 	{ 0x820, 0x827, true, false, VMX_MAP_APIC },
 };
 
-#define VMX_MAPS_ORDER	2	/* four pages */
-
 /* Reads of the low and the high MSRs, then writes of both; 1 KiB each. */
 static void vmx_allow(u8 *map, const struct vmx_direct *d)
 {
@@ -190,11 +199,6 @@ static void vmx_allow(u8 *map, const struct vmx_direct *d)
 		if (d->write)
 			map[0x800 + at / 8] &= ~BIT(at % 8);
 	}
-}
-
-static void vmx_free_maps(void)
-{
-	free_pages((unsigned long)vmx_maps, VMX_MAPS_ORDER);
 }
 
 static __must_check int vmx_alloc_maps(void)
@@ -211,6 +215,16 @@ static __must_check int vmx_alloc_maps(void)
 				vmx_allow(vmx_maps + map * PAGE_SIZE,
 					  &vmx_direct[i]);
 	return 0;
+}
+
+void vmx_set_intercepts(struct vmx_vcpu *vmx)
+{
+	u32 map = (vmx->spec_msrs ? VMX_MAP_SPEC : 0) |
+		  (vmx->apic ? VMX_MAP_APIC : 0);
+
+	vmx_write(MSR_BITMAP, __pa(vmx_maps) + map * PAGE_SIZE);
+	vmx_write(SECONDARY_VM_EXEC_CONTROL, vmx_have[VMX_CPU2] &
+		  ~(vmx->apic ? 0 : (u64)VMX_VIRTUAL_APIC));
 }
 
 /* ---- the CPUs ---- */
@@ -236,10 +250,8 @@ static __must_check int vmx_alloc_cpus(void)
 
 		INIT_LIST_HEAD(&c->active);
 		c->vmxon = (void *)get_zeroed_page(GFP_KERNEL);
-		if (!c->vmxon) {
-			vmx_free_cpus();
+		if (!c->vmxon)
 			return -ENOMEM;
-		}
 		*(u32 *)c->vmxon = vmx_basic_vmcs_revision_id(vmx_have[VMX_BASIC]);
 	}
 	return 0;
@@ -252,8 +264,7 @@ static bool vmx_on(struct vmx_cpu *cpu)
 
 	cr4_set_bits_irqsoff(X86_CR4_VMXE);
 	intel_pt_handle_vmx(1);
-	asm volatile("1: vmxon %[region]\nsetbe %[failed]\n2:\n"
-		     _ASM_EXTABLE(1b, 2b)
+	asm volatile(VMX_MAY_FAULT("vmxon %[region]\nsetbe %[failed]")
 		     : [failed] "+q" (failed)
 		     : [region] "m" (region) : "cc", "memory");
 	if (WARN_ONCE(failed, "posada: VMXON failed\n"))
@@ -263,8 +274,7 @@ static bool vmx_on(struct vmx_cpu *cpu)
 
 static void vmx_off(void)
 {
-	asm volatile("1: vmxoff\n2:\n" _ASM_EXTABLE(1b, 2b) : : : "cc",
-		     "memory");
+	asm volatile(VMX_MAY_FAULT("vmxoff") : : : "cc", "memory");
 	intel_pt_handle_vmx(0);
 }
 
@@ -272,15 +282,13 @@ static void vmx_off(void)
 
 static void vmx_point(u64 vmcs)
 {
-	asm volatile("1: vmptrld %[vmcs]\n2:\n" _ASM_EXTABLE(1b, 2b)
-		     : : [vmcs] "m" (vmcs) : "cc", "memory");
+	asm volatile(VMX_MAY_FAULT("vmptrld %0") : : "m" (vmcs) : "cc", "memory");
 }
 
 /* Write the VMCS back to memory; in VMX's words it is "clear" then. */
 static void vmx_write_back(u64 vmcs)
 {
-	asm volatile("1: vmclear %[vmcs]\n2:\n" _ASM_EXTABLE(1b, 2b)
-		     : : [vmcs] "m" (vmcs) : "cc", "memory");
+	asm volatile(VMX_MAY_FAULT("vmclear %0") : : "m" (vmcs) : "cc", "memory");
 }
 
 static void vmx_clear(struct vmx_vcpu *vmx)
@@ -301,8 +309,7 @@ static bool vmx_current(u64 *vmcs)
 {
 	bool on = false;
 
-	asm volatile("1: vmptrst %[vmcs]\nmovb $1, %[on]\n2:\n"
-		     _ASM_EXTABLE(1b, 2b)
+	asm volatile(VMX_MAY_FAULT("vmptrst %[vmcs]\nmovb $1, %[on]")
 		     : [on] "+q" (on), [vmcs] "=m" (*vmcs) : : "cc");
 	return on;
 }
@@ -335,15 +342,14 @@ void vmx_release(struct vmx_cpu *cpu)
 static void vmx_move(struct vmx_vcpu *vmx, int id)
 {
 	struct desc_ptr gdt;
-	u64 esp;
 
 	native_store_gdt(&gdt);
-	rdmsrl(MSR_IA32_SYSENTER_ESP, esp);
 	vmx_write(HOST_TR_BASE,
 		  (unsigned long)&get_cpu_entry_area(id)->tss.x86_tss);
 	vmx_write(HOST_GDTR_BASE, gdt.address);
 	vmx_write(HOST_GS_BASE, cpu_kernelmode_gs_base(id));
-	vmx_write(HOST_IA32_SYSENTER_ESP, esp);
+	vmx_write(HOST_IA32_SYSENTER_ESP,
+		  native_read_msr(MSR_IA32_SYSENTER_ESP));
 	vmx->host_cpu = id;
 	/* Whatever the TLB still has of its last time here is too old. */
 	vmx->todo |= VMX_TODO_EPT;
@@ -377,13 +383,12 @@ static void vmx_ipi_clear(void *vmx)
 		vmx_clear(vmx);
 }
 
-void vmx_fetch(struct vmx_vcpu *vmx)
+void vmx_evict(struct vmx_vcpu *vmx, int but)
 {
-	int cpu;
-
 	/* Pairs with the release in vmx_clear(). */
-	cpu = smp_load_acquire(&vmx->cpu);
-	if (cpu >= 0 && cpu != smp_processor_id())
+	int cpu = smp_load_acquire(&vmx->cpu);
+
+	if (cpu >= 0 && cpu != but)
 		smp_call_function_single(cpu, vmx_ipi_clear, vmx, 1);
 }
 
@@ -391,7 +396,7 @@ void vmx_begin(struct vmx_vcpu *vmx, struct vmx_hold *hold)
 {
 	preempt_disable();
 	/* A loaded vCPU is on this CPU already: no IPI with interrupts off. */
-	vmx_fetch(vmx);
+	vmx_evict(vmx, smp_processor_id());
 	local_irq_save(hold->irqs);
 	hold->acquired = this_cpu_read(vmx_cpus.current_vcpu) != vmx;
 	if (hold->acquired)
@@ -404,14 +409,6 @@ void vmx_end(struct vmx_hold *hold)
 		vmx_release(this_cpu_ptr(&vmx_cpus));
 	local_irq_restore(hold->irqs);
 	preempt_enable();
-}
-
-void vmx_set_map(struct vmx_vcpu *vmx)
-{
-	u32 map = (vmx->spec_msrs ? VMX_MAP_SPEC : 0) |
-		  (vmx->apic ? VMX_MAP_APIC : 0);
-
-	vmx_write(MSR_BITMAP, __pa(vmx_maps) + map * PAGE_SIZE);
 }
 
 u64 vmx_peek(struct vmx_vcpu *vmx, u32 field)
@@ -434,13 +431,8 @@ void vmx_poke(struct vmx_vcpu *vmx, u32 field, u64 value)
 	vmx_end(&hold);
 }
 
-void vmx_forget(struct vmx_vcpu *vmx)
-{
-	int cpu = READ_ONCE(vmx->cpu);
-
-	if (cpu >= 0)
-		smp_call_function_single(cpu, vmx_ipi_clear, vmx, 1);
-}
+#define VMX_FLUSH_VPID	((VMX_VPID_INVVPID_BIT |			\
+			  VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT) << 32)
 
 void vmx_flush_now(struct vmx_vcpu *vmx)
 {
@@ -448,18 +440,14 @@ void vmx_flush_now(struct vmx_vcpu *vmx)
 		u64 what, address;
 	} vpid = { vmx_read(VIRTUAL_PROCESSOR_ID) }, ept = { vmx->eptp };
 
-	if ((vmx->todo & VMX_TODO_EPT) ||
-	    !vmx_has(VMX_EPT, (VMX_VPID_INVVPID_BIT |
-			       VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT) << 32))
-		asm volatile("1: invept %[desc], %[type]\n2:\n"
-			     _ASM_EXTABLE(1b, 2b)
-			     : : [type] "r" ((u64)VMX_EPT_EXTENT_CONTEXT),
-			     [desc] "m" (ept) : "cc", "memory");
+	if ((vmx->todo & VMX_TODO_EPT) || !vmx_has(VMX_EPT, VMX_FLUSH_VPID))
+		asm volatile(VMX_MAY_FAULT("invept %0, %1")
+			     : : "m" (ept), "r" ((u64)VMX_EPT_EXTENT_CONTEXT)
+			     : "cc", "memory");
 	else if (vpid.what)
-		asm volatile("1: invvpid %[desc], %[type]\n2:\n"
-			     _ASM_EXTABLE(1b, 2b)
-			     : : [type] "r" ((u64)VMX_VPID_EXTENT_SINGLE_CONTEXT),
-			     [desc] "m" (vpid) : "cc", "memory");
+		asm volatile(VMX_MAY_FAULT("invvpid %0, %1") : : "m" (vpid),
+			     "r" ((u64)VMX_VPID_EXTENT_SINGLE_CONTEXT)
+			     : "cc", "memory");
 }
 
 void vmx_cpu_down(void)
@@ -479,27 +467,23 @@ void vmx_cpu_down(void)
 	cpu->up = false;
 }
 
-static void vmx_ipi_down(void *unused)
-{
-	vmx_cpu_down();
-}
-
 /* ---- probe ---- */
 
 static int vmx_check(const char **why)
 {
-	struct vmx_survey s = {};
+	unsigned long found = 0;
 
 	if (!(cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31))) {
 		*why = "this CPU offers no Intel VMX";
 		return -ENODEV;
 	}
-	on_each_cpu(vmx_ipi_survey, &s, 1);
-	if (atomic_read(&s.locked)) {
+	on_each_cpu(vmx_ipi_survey, &found, 1);
+	if (test_bit(VMX_LOCKED, &found)) {
 		*why = "VMX is disabled by the firmware: enable it in its setup";
 		return -EPERM;
 	}
-	if (!static_key_enabled(&posada_polite) && atomic_read(&s.taken)) {
+	if (!static_key_enabled(&posada_polite) &&
+	    test_bit(VMX_TAKEN, &found)) {
 		*why = "another hypervisor holds VMX: stop it first";
 		return -EBUSY;
 	}
@@ -508,6 +492,11 @@ static int vmx_check(const char **why)
 
 static void vmx_describe(struct posada_backend *b)
 {
+	b->format = &vmx_ept;
+	if (!vmx_has(VMX_EPT, VMX_EPT_AD_BIT)) {
+		vmx_ept.accessed = 0;
+		vmx_ept.dirty = 0;
+	}
 	b->pt_levels = vmx_has(VMX_EPT, VMX_EPT_PAGE_WALK_5_BIT) &&
 		       pgtable_l5_enabled() ? 5 : 4;
 	b->features = POSADA_FEATURE_DIRTY_LOG | POSADA_FEATURE_NEXT_RIP;
@@ -525,28 +514,23 @@ static void vmx_describe(struct posada_backend *b)
 	posada_live_probe();
 }
 
+void vmx_unprobe(void)
+{
+	vmx_free_cpus();
+	free_pages((unsigned long)vmx_maps, VMX_MAPS_ORDER);
+}
+
 int vmx_probe(const char **why)
 {
 	int r = vmx_check(why);
 
 	if (r)
 		return r;
-	*why = "out of memory";
-	r = vmx_alloc_maps();
-	if (r)
-		return r;
-	r = vmx_alloc_cpus();
-	if (r) {
-		vmx_free_maps();
-		return r;
+	if (vmx_alloc_maps() || vmx_alloc_cpus()) {
+		vmx_unprobe();
+		*why = "out of memory";
+		return -ENOMEM;
 	}
 	vmx_describe(&posada_vmx);
 	return 0;
-}
-
-void vmx_unprobe(void)
-{
-	on_each_cpu(vmx_ipi_down, NULL, 1);
-	vmx_free_cpus();
-	vmx_free_maps();
 }

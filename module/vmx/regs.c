@@ -24,8 +24,6 @@ static_assert(VMX_SEG(AR_BYTES, POSADA_TR) == GUEST_TR_AR_BYTES);
 #define VMX_AR_HIGH		0xf00
 #define VMX_AR_GAP		4
 
-#define VMX_ATTR_V86		0xf3	/* present, DPL 3, data */
-
 /* ---- segments ---- */
 
 static void vmx_get_seg(int i, struct posada_segment *s)
@@ -53,18 +51,6 @@ static void vmx_set_seg(const struct posada_sregs *s, int i)
 	vmx_write(VMX_SEG(AR_BYTES, i), ar);
 }
 
-/* Virtual-8086 mode has nothing but selectors. */
-static void vmx_set_v86(const struct posada_sregs *s)
-{
-	int i;
-
-	for (i = POSADA_ES; i <= POSADA_GS; i++) {
-		vmx_write(VMX_SEG(BASE, i), s->seg[i].selector << 4);
-		vmx_write(VMX_SEG(LIMIT, i), 0xffff);
-		vmx_write(VMX_SEG(AR_BYTES, i), VMX_ATTR_V86);
-	}
-}
-
 /* ---- control registers ---- */
 
 /* Bits that the guest owns are in the register, the others in the shadow. */
@@ -87,28 +73,18 @@ static void vmx_set_cr0(u64 cr0)
 	vmx_write(CR0_READ_SHADOW, cr0);
 }
 
-static void vmx_set_cr4(struct vmx_vcpu *vmx, u64 cr4)
+/* The guest changes by itself what its CPUID lets it: once that is fixed. */
+static void vmx_set_cr4(struct posada_vcpu *vcpu, u64 cr4)
 {
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u64 host = cr4_read_shadow() & X86_CR4_MCE;
 
+	vmx->cr4_owned = 0;
+	if (vcpu->vm->ran)
+		vmx->cr4_owned = posada_cpuid_cr4_mask(vcpu->vm) & ~VMX_CR4_HOST;
 	vmx_write(GUEST_CR4, (cr4 & ~VMX_CR4_HOST) | host | X86_CR4_VMXE);
 	vmx_write(CR4_READ_SHADOW, cr4);
 	vmx_write(CR4_GUEST_HOST_MASK, ~vmx->cr4_owned);
-}
-
-/* The guest changes by itself what its CPUID lets it: once that is fixed. */
-void vmx_own_cr4(struct posada_vcpu *vcpu)
-{
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	struct vmx_hold hold;
-	u64 cr4;
-
-	vmx_begin(vmx, &hold);
-	cr4 = vmx_cr4(vmx);
-	vmx->cr4_owned = posada_cpuid_cr4_mask(vcpu->vm) & ~VMX_CR4_HOST;
-	vmx_set_cr4(vmx, cr4);
-	vmx_end(&hold);
-	vmx->policy_known = true;
 }
 
 static void vmx_set_efer(struct vmx_vcpu *vmx, u64 efer)
@@ -154,10 +130,8 @@ void vmx_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
 	s->efer = vmx_read(GUEST_IA32_EFER);
 	vmx_end(&hold);
 	s->cr2 = vmx->cr2;
-	s->cr8 = vcpu->cr8;
 	s->cpl = (s->seg[POSADA_SS].attr & POSADA_SEG_DPL) >>
 		 POSADA_SEG_DPL_SHIFT;
-	memset(s->pad, 0, sizeof(s->pad));
 }
 
 void vmx_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
@@ -169,19 +143,16 @@ void vmx_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
 	vmx_begin(vmx, &hold);
 	for (i = 0; i < POSADA_NR_SEGS; i++)
 		vmx_set_seg(s, i);
-	if (vcpu->regs.rflags & X86_EFLAGS_VM)
-		vmx_set_v86(s);
 	vmx_write(GUEST_GDTR_BASE, s->gdt.base);
 	vmx_write(GUEST_GDTR_LIMIT, s->gdt.limit);
 	vmx_write(GUEST_IDTR_BASE, s->idt.base);
 	vmx_write(GUEST_IDTR_LIMIT, s->idt.limit);
 	vmx_set_cr0(s->cr0);
 	vmx_write(GUEST_CR3, s->cr3);
-	vmx_set_cr4(vmx, s->cr4);
+	vmx_set_cr4(vcpu, s->cr4);
 	vmx_set_efer(vmx, s->efer);
 	vmx_end(&hold);
 	vmx->cr2 = s->cr2;
-	vcpu->cpl = s->cpl;
 	/* Paging may mean something else now; translations may not survive. */
 	vmx->todo |= VMX_TODO_VPID;
 	vmx_sync_live(vcpu);
@@ -252,36 +223,27 @@ void vmx_update_debug(struct posada_vcpu *vcpu)
 
 /* ---- MSRs ---- */
 
-/* Where the VMCS keeps an MSR. */
-static const struct {
-	u32 msr, field;
-} vmx_msr_fields[] = {
-	{ MSR_FS_BASE, GUEST_FS_BASE },
-	{ MSR_GS_BASE, GUEST_GS_BASE },
-	{ MSR_IA32_SYSENTER_CS, GUEST_SYSENTER_CS },
-	{ MSR_IA32_SYSENTER_ESP, GUEST_SYSENTER_ESP },
-	{ MSR_IA32_SYSENTER_EIP, GUEST_SYSENTER_EIP },
-	{ MSR_IA32_CR_PAT, GUEST_IA32_PAT },
-};
-
+/* Where the VMCS keeps an MSR, or 0. */
 static u32 vmx_msr_field(u32 index)
 {
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(vmx_msr_fields); i++)
-		if (vmx_msr_fields[i].msr == index)
-			return vmx_msr_fields[i].field;
+	switch (index) {
+	case MSR_FS_BASE:		return GUEST_FS_BASE;
+	case MSR_GS_BASE:		return GUEST_GS_BASE;
+	case MSR_IA32_SYSENTER_CS:	return GUEST_SYSENTER_CS;
+	case MSR_IA32_SYSENTER_ESP:	return GUEST_SYSENTER_ESP;
+	case MSR_IA32_SYSENTER_EIP:	return GUEST_SYSENTER_EIP;
+	case MSR_IA32_CR_PAT:		return GUEST_IA32_PAT;
+	}
 	return 0;
 }
 
 /* Where we keep it, or NULL. */
 static u64 *vmx_msr(struct vmx_vcpu *vmx, u32 index)
 {
-	switch (index) {
-	case MSR_CSTAR:			return &vmx->cstar;
-	case MSR_KERNEL_GS_BASE:	return &vmx->kernel_gs_base;
-	case MSR_IA32_SPEC_CTRL:	return &vmx->sw.spec.guest;
-	}
+	if (index == MSR_KERNEL_GS_BASE)
+		return &vmx->kernel_gs_base;
+	if (index == MSR_IA32_SPEC_CTRL)
+		return &vmx->sw.spec.guest;
 	return posada_live_msr(&vmx->live, index);
 }
 
@@ -310,7 +272,7 @@ static void vmx_spec_ctrl_passthrough(struct vmx_vcpu *vmx)
 		return;
 	vmx_begin(vmx, &hold);
 	vmx->spec_msrs = true;
-	vmx_set_map(vmx);
+	vmx_set_intercepts(vmx);
 	vmx_end(&hold);
 	vmx->sw.spec.on = 1;
 }

@@ -3,7 +3,7 @@
  * The VMX backend: the life of a vCPU's part, the entry, events. host.c has
  * the CPUs, regs.c the registers, exit.c the exits; enter.S switches.
  */
-#include <linux/slab.h>
+#include <linux/gfp.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/msr.h>
@@ -11,7 +11,6 @@
 #include <asm/processor.h>
 #include <asm/special_insns.h>
 #include <asm/trapnr.h>
-#include "../pagetable.h"
 #include "vmx.h"
 
 #define VMX_RESET_PAT		0x0007040600070406ULL
@@ -27,36 +26,20 @@ static_assert(POSADA_WORD_VALID == INTR_INFO_VALID_MASK);
 static_assert(POSADA_WORD_ERROR == INTR_INFO_DELIVER_CODE_MASK);
 static_assert(POSADA_WORD_TYPE == INTR_INFO_INTR_TYPE_MASK);
 
-/*
- * Write-back; the guest's PAT has its say. Accessed and dirty bits are taken
- * out again on a CPU that does not set them.
- */
-static struct posada_pt_format vmx_ept = {
-	.levels_max = 5,
-	.present = VMX_EPT_READABLE_MASK,
-	.write = VMX_EPT_WRITABLE_MASK,
-	.exec = VMX_EPT_EXECUTABLE_MASK,
-	.accessed = VMX_EPT_ACCESS_BIT,
-	.dirty = VMX_EPT_DIRTY_BIT,
-	.large = BIT_ULL(7),
-	.leaf = VMX_EPTP_MT_WB << VMX_EPT_MT_EPTE_SHIFT,
-	.address = GENMASK_ULL(51, 12),
-};
-
 /* ---- a vCPU: creation, reset, load ---- */
 
-/* A field of the VMCS and what it starts with, or the MSR that tells. */
-struct vmx_field {
+/*
+ * What fields of the VMCS start with. Of those that this CPU does not have, the
+ * write fails, and that is all.
+ */
+static const struct {
 	u32 field;
 	u64 value;
-};
-
-/* Of those that this CPU does not have, the write fails, and that is all. */
-static const struct vmx_field vmx_constants[] = {
+} vmx_constants[] = {
 	{ PAGE_FAULT_ERROR_CODE_MASK, 0 }, { PAGE_FAULT_ERROR_CODE_MATCH, 0 },
 	{ VM_EXIT_MSR_STORE_COUNT, 0 }, { VM_EXIT_MSR_LOAD_COUNT, 0 },
 	{ VM_ENTRY_MSR_LOAD_COUNT, 0 }, { VM_ENTRY_INTR_INFO_FIELD, 0 },
-	{ CR3_TARGET_COUNT, 0 }, { TPR_THRESHOLD, 0 }, { XSS_EXIT_BITMAP, 0 },
+	{ CR3_TARGET_COUNT, 0 }, { XSS_EXIT_BITMAP, 0 },
 	{ PLE_GAP, VMX_PLE_GAP }, { PLE_WINDOW, VMX_PLE_WINDOW },
 	{ VMCS_LINK_POINTER, VMX_NO_VMCS },
 	{ CR0_GUEST_HOST_MASK, ~VMX_CR0_OWNED },
@@ -68,13 +51,6 @@ static const struct vmx_field vmx_constants[] = {
 	{ EOI_EXIT_BITMAP1, 0 }, { EOI_EXIT_BITMAP2, 0 }, { EOI_EXIT_BITMAP3, 0 },
 };
 
-static const struct vmx_field vmx_host_msrs[] = {
-	{ HOST_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_CS },
-	{ HOST_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_EIP },
-	{ HOST_IA32_EFER, MSR_EFER },
-	{ HOST_IA32_PAT, MSR_IA32_CR_PAT },
-};
-
 static void vmx_init_controls(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -83,13 +59,11 @@ static void vmx_init_controls(struct posada_vcpu *vcpu)
 	for (i = 0; i < ARRAY_SIZE(vmx_constants); i++)
 		vmx_write(vmx_constants[i].field, vmx_constants[i].value);
 	vmx_write(PIN_BASED_VM_EXEC_CONTROL, vmx_have[VMX_PIN]);
-	vmx_write(CPU_BASED_VM_EXEC_CONTROL, vmx->cpu_control);
-	vmx_write(SECONDARY_VM_EXEC_CONTROL, vmx_have[VMX_CPU2] & ~(u64)VMX_VIRTUAL_APIC);
 	vmx_write(VM_EXIT_CONTROLS, vmx_have[VMX_EXIT]);
 	vmx_write(EPT_POINTER, vmx->eptp);
 	/* Translations are tagged by the root table, too: unique in a VM will do. */
 	vmx_write(VIRTUAL_PROCESSOR_ID, vcpu->id + 1);
-	vmx_set_map(vmx);
+	vmx_set_intercepts(vmx);
 	vmx_write(VIRTUAL_APIC_PAGE_ADDR, __pa(vmx->vapic));
 	vmx->timed = true;
 }
@@ -98,17 +72,15 @@ static void vmx_init_controls(struct posada_vcpu *vcpu)
 static void vmx_init_host(void)
 {
 	struct desc_ptr idt;
-	u64 value;
-	int i;
 
 	store_idt(&idt);
 	vmx_write(HOST_IDTR_BASE, idt.address);
 	vmx_write(HOST_CR0, read_cr0());
 	vmx_write(HOST_RIP, (unsigned long)vmx_exit_point);
-	for (i = 0; i < ARRAY_SIZE(vmx_host_msrs); i++) {
-		rdmsrl(vmx_host_msrs[i].value, value);
-		vmx_write(vmx_host_msrs[i].field, value);
-	}
+	vmx_write(HOST_IA32_SYSENTER_CS, native_read_msr(MSR_IA32_SYSENTER_CS));
+	vmx_write(HOST_IA32_SYSENTER_EIP, native_read_msr(MSR_IA32_SYSENTER_EIP));
+	vmx_write(HOST_IA32_EFER, native_read_msr(MSR_EFER));
+	vmx_write(HOST_IA32_PAT, native_read_msr(MSR_IA32_CR_PAT));
 }
 
 static void vmx_init_vmcs(struct posada_vcpu *vcpu)
@@ -117,16 +89,14 @@ static void vmx_init_vmcs(struct posada_vcpu *vcpu)
 	struct vmx_hold hold;
 
 	*(u32 *)vmx->vmcs = vmx_basic_vmcs_revision_id(vmx_have[VMX_BASIC]);
-	vmx->cpu = -1;
 	vmx->host_cpu = -1;
 	vmx->tpr = vmx->vapic + VMX_VAPIC_TPR;
 	posada_live_init(&vmx->live);
-	vmx->cpu_control = vmx_have[VMX_CPU] & ~(CPU_BASED_INTR_WINDOW_EXITING |
-						 CPU_BASED_NMI_WINDOW_EXITING);
+	vmx->cpu_control = vmx_have[VMX_CPU];
 	vmx->eptp = vcpu->vm->mmu.root | VMX_EPTP_MT_WB |
 		    (posada_vmx.pt_levels == 5 ? VMX_EPTP_PWL_5 :
 						 VMX_EPTP_PWL_4) |
-		    (vmx_ept.accessed ? VMX_EPTP_AD_ENABLE_BIT : 0);
+		    (vmx_has(VMX_EPT, VMX_EPT_AD_BIT) ? VMX_EPTP_AD_ENABLE_BIT : 0);
 	/* With IBRS, each exit has to write it. */
 	if (boot_cpu_has(X86_FEATURE_KERNEL_IBRS))
 		vmx->sw.spec.on = 1;
@@ -141,28 +111,20 @@ static void vmx_vcpu_free(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	vmx_forget(vmx);
+	vmx_evict(vmx, -1);
 	free_page((unsigned long)vmx->vmcs);
 	free_page((unsigned long)vmx->vapic);
-	kfree(vmx);
-	vcpu->arch = NULL;
 }
 
 static int vmx_vcpu_init(struct posada_vcpu *vcpu)
 {
-	struct vmx_vcpu *vmx = kzalloc(sizeof(*vmx), GFP_KERNEL_ACCOUNT);
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	if (!vmx)
-		return -ENOMEM;
+	vmx->cpu = -1;
 	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	vmx->vapic = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->vmcs || !vmx->vapic) {
-		free_page((unsigned long)vmx->vmcs);
-		free_page((unsigned long)vmx->vapic);
-		kfree(vmx);
+	if (!vmx->vmcs || !vmx->vapic)
 		return -ENOMEM;
-	}
-	vcpu->arch = vmx;
 	if (vmx_has(VMX_CPU2, VMX_VIRTUAL_APIC))
 		vcpu->apic.page = vmx->vapic;
 	vmx_init_vmcs(vcpu);
@@ -172,7 +134,6 @@ static int vmx_vcpu_init(struct posada_vcpu *vcpu)
 static void vmx_reset_msrs(struct vmx_vcpu *vmx)
 {
 	memset(vmx->live.guest, 0, sizeof(vmx->live.guest));
-	vmx->cstar = 0;
 	vmx->kernel_gs_base = 0;
 	vmx->sw.spec.guest = 0;
 	vmx_write(GUEST_SYSENTER_CS, 0);
@@ -180,6 +141,25 @@ static void vmx_reset_msrs(struct vmx_vcpu *vmx)
 	vmx_write(GUEST_SYSENTER_EIP, 0);
 	vmx_write(GUEST_IA32_PAT, VMX_RESET_PAT);
 	vmx_write(GUEST_IA32_DEBUGCTL, 0);
+}
+
+/*
+ * An interrupt window that a TPR has to open is the TPR's threshold; what else
+ * holds the interrupt back is asked for when that has been reached.
+ */
+static void vmx_window(struct posada_vcpu *vcpu, u32 windows)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 prio = POSADA_WINDOW_PRIO_OF(windows);
+
+	vmx->cpu_control &= ~(CPU_BASED_INTR_WINDOW_EXITING |
+			      CPU_BASED_NMI_WINDOW_EXITING);
+	if ((windows & POSADA_WINDOW_IRQ) && !prio)
+		vmx->cpu_control |= CPU_BASED_INTR_WINDOW_EXITING;
+	if (windows & POSADA_WINDOW_NMI)
+		vmx->cpu_control |= CPU_BASED_NMI_WINDOW_EXITING;
+	vmx->tpr_threshold = windows & POSADA_WINDOW_IRQ ? prio : 0;
+	vmx->todo |= VMX_TODO_CONTROL;
 }
 
 static void vmx_vcpu_reset(struct posada_vcpu *vcpu, bool init)
@@ -198,10 +178,8 @@ static void vmx_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 	/* The VMCS has none of these as the run page may have them. */
 	vmx->rsp = ~0ULL;
 	vmx->rflags = ~0ULL;
-	vmx->tpr_threshold = 0;
-	vmx->cpu_control &= ~(CPU_BASED_INTR_WINDOW_EXITING |
-			      CPU_BASED_NMI_WINDOW_EXITING);
-	vmx->todo = VMX_TODO_CONTROL | VMX_TODO_EPT;
+	vmx->todo = VMX_TODO_EPT;
+	vmx_window(vcpu, 0);
 	vmx_end(&hold);
 }
 
@@ -209,9 +187,7 @@ static void vmx_load(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	vmx_fetch(vmx);
-	if (unlikely(!vmx->policy_known))
-		vmx_own_cr4(vcpu);
+	vmx_evict(vmx, smp_processor_id());
 	posada_thread_leave(&vmx->thread, vmx->kernel_gs_base);
 	posada_live_sync(&vmx->live, vmx->syscall);
 	vmx->l1d_due = true;
@@ -303,10 +279,8 @@ static __always_inline void vmx_commit(struct posada_vcpu *vcpu)
 	u32 state = vmx->nmi_masked;
 
 	vmx_write(GUEST_RIP, vcpu->regs.rip);
-	if (vcpu->regs.gpr[POSADA_RSP] != vmx->rsp)
-		vmx_write(GUEST_RSP, vcpu->regs.gpr[POSADA_RSP]);
-	if (vcpu->regs.rflags != vmx->rflags)
-		vmx_write(GUEST_RFLAGS, vcpu->regs.rflags);
+	vmx_keep(GUEST_RSP, &vmx->rsp, vcpu->regs.gpr[POSADA_RSP]);
+	vmx_keep(GUEST_RFLAGS, &vmx->rflags, vcpu->regs.rflags);
 	if (unlikely(vcpu->shadow))
 		state |= vmx_shadow(vcpu);
 	if (unlikely(state != vmx->interruptibility || vcpu->shadow))
@@ -370,48 +344,21 @@ static noinstr void vmx_enter(struct posada_vcpu *vcpu)
 /* What of the host's an exit loads, and a series may find changed. */
 static __always_inline void vmx_commit_host(struct vmx_vcpu *vmx)
 {
-	u64 cr3 = __read_cr3(), cr4 = __read_cr4();
-
-	if (unlikely(cr3 != vmx->host_cr3)) {
-		vmx_write(HOST_CR3, cr3);
-		vmx->host_cr3 = cr3;
-	}
-	if (unlikely(cr4 != vmx->host_cr4)) {
-		vmx_write(HOST_CR4, cr4);
-		vmx->host_cr4 = cr4;
-	}
-	if (unlikely(vmx->thread.fs_base != vmx->host_fs_base)) {
-		vmx_write(HOST_FS_BASE, vmx->thread.fs_base);
-		vmx->host_fs_base = vmx->thread.fs_base;
-	}
+	vmx_keep(HOST_CR3, &vmx->host_cr3, __read_cr3());
+	vmx_keep(HOST_CR4, &vmx->host_cr4, __read_cr4());
+	vmx_keep(HOST_FS_BASE, &vmx->host_fs_base, vmx->thread.fs_base);
 	posada_thread_drop(&vmx->thread);
-}
-
-/* The guest's APIC has come to x2APIC mode, or has left it. */
-static noinline void vmx_switch_apic(struct vmx_vcpu *vmx)
-{
-	u64 off = vmx->apic ? VMX_VIRTUAL_APIC : 0;
-
-	vmx->apic = !off;
-	vmx_write(SECONDARY_VM_EXEC_CONTROL, vmx_have[VMX_CPU2] & ~off);
-	vmx_set_map(vmx);
 }
 
 static void vmx_arm_apic(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	unsigned long exits;
 	int i;
 
-	if (vcpu->apic.status != vmx->intr_status)
-		vmx_write(GUEST_INTR_STATUS, vcpu->apic.status);
-	for (i = 0; i < 4; i++) {
-		exits = posada_apic_eoi_exits(vcpu, i);
-		if (likely(exits == vmx->eoi_exits[i]))
-			continue;
-		vmx->eoi_exits[i] = exits;
-		vmx_write(EOI_EXIT_BITMAP0 + 2 * i, exits);
-	}
+	vmx_keep(GUEST_INTR_STATUS, &vmx->intr_status, vcpu->apic.status);
+	for (i = 0; i < 4; i++)
+		vmx_keep(EOI_EXIT_BITMAP0 + 2 * i, &vmx->eoi_exits[i],
+			 posada_apic_eoi_exits(vcpu, i));
 }
 
 static void vmx_arm(struct posada_vcpu *vcpu)
@@ -421,8 +368,11 @@ static void vmx_arm(struct posada_vcpu *vcpu)
 	if (unlikely(this_cpu_read(vmx_cpus.current_vcpu) != vmx))
 		vmx_acquire(vmx);
 	vmx_commit_host(vmx);
-	if (unlikely(vcpu->apic.lent != vmx->apic))
-		vmx_switch_apic(vmx);
+	/* The guest's APIC has come to x2APIC mode, or has left it. */
+	if (unlikely(vcpu->apic.lent != vmx->apic)) {
+		vmx->apic = vcpu->apic.lent;
+		vmx_set_intercepts(vmx);
+	}
 	if (vmx->apic)
 		vmx_arm_apic(vcpu);
 	if (vmx->sw.spec.on)
@@ -478,25 +428,6 @@ static void vmx_inject(struct posada_vcpu *vcpu, const struct posada_event *ev)
 		vmx->cr2 = ev->payload;
 }
 
-/*
- * An interrupt window that a TPR has to open is the TPR's threshold; what else
- * holds the interrupt back is asked for when that has been reached.
- */
-static void vmx_window(struct posada_vcpu *vcpu, u32 windows)
-{
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 prio = POSADA_WINDOW_PRIO_OF(windows);
-
-	vmx->cpu_control &= ~(CPU_BASED_INTR_WINDOW_EXITING |
-			      CPU_BASED_NMI_WINDOW_EXITING);
-	if ((windows & POSADA_WINDOW_IRQ) && !prio)
-		vmx->cpu_control |= CPU_BASED_INTR_WINDOW_EXITING;
-	if (windows & POSADA_WINDOW_NMI)
-		vmx->cpu_control |= CPU_BASED_NMI_WINDOW_EXITING;
-	vmx->tpr_threshold = windows & POSADA_WINDOW_IRQ ? prio : 0;
-	vmx->todo |= VMX_TODO_CONTROL;
-}
-
 static bool vmx_nmi_masked(struct posada_vcpu *vcpu)
 {
 	return to_vmx(vcpu)->nmi_masked;
@@ -512,23 +443,12 @@ static void vmx_flush_tlb(struct posada_vcpu *vcpu)
 	to_vmx(vcpu)->todo |= VMX_TODO_EPT;
 }
 
-static int vmx_probe_format(const char **why)
-{
-	int r = vmx_probe(why);
-
-	if (!r && !vmx_has(VMX_EPT, VMX_EPT_AD_BIT)) {
-		vmx_ept.accessed = 0;
-		vmx_ept.dirty = 0;
-	}
-	return r;
-}
-
 struct posada_backend posada_vmx = {
 	.name = "vmx",
 	.id = POSADA_BACKEND_VMX,
-	.format = &vmx_ept,
 	.hypercall = { 0x0f, 0x01, 0xc1 },	/* VMCALL */
-	.probe = vmx_probe_format,
+	.vcpu_bytes = sizeof(struct vmx_vcpu),
+	.probe = vmx_probe,
 	.unprobe = vmx_unprobe,
 	.cpu_down = vmx_cpu_down,
 	.vcpu_init = vmx_vcpu_init,

@@ -52,8 +52,7 @@ struct vmx_vcpu {
 	void *vmcs, *vapic;	/* pages */
 	bool apic;		/* the VMCS has VMX_VIRTUAL_APIC */
 	bool spec_msrs;		/* ... and no exits for SPEC_CTRL, PRED_CMD */
-	u16 intr_status;	/* what the VMCS has */
-	unsigned long eoi_exits[4]; /* the same */
+	u64 intr_status, eoi_exits[4]; /* what the VMCS has */
 	int cpu;		/* whose VMCS cache may hold it, or -1; A */
 	int host_cpu;		/* whose host state, TLB entries it has */
 	struct list_head link;	/* on vmx_cpu.active */
@@ -61,12 +60,10 @@ struct vmx_vcpu {
 	u32 cpu_control, tpr_threshold;
 	u32 inject_info, inject_error;
 	u64 cr4_owned;		/* bits that the guest changes by itself */
-	bool policy_known;	/* ... as CPUID has them */
 
 	bool l1d_due;		/* others were here: flush the L1D cache */
 	bool syscall;		/* the guest has EFER.SCE */
 	struct posada_live live; /* SYSCALL's MSRs */
-	u64 cstar;		/* Intel's CPUs never use it */
 	u64 kernel_gs_base;	/* while not loaded */
 	struct posada_thread thread; /* while loaded */
 	u64 dr6;		/* while not armed */
@@ -115,12 +112,13 @@ static __always_inline struct vmx_vcpu *to_vmx(struct posada_vcpu *vcpu)
  * VMX instructions fault outside of VMX operation, which nobody but another
  * hypervisor's bug ends: then the guest does not run, but the host lives on.
  */
+#define VMX_MAY_FAULT(insn)	"1: " insn "\n2:\n" _ASM_EXTABLE(1b, 2b)
+
 static __always_inline u64 vmx_read(u64 field)
 {
 	u64 value = 0;
 
-	asm volatile("1: vmread %[field], %[value]\n2:\n"
-		     _ASM_EXTABLE(1b, 2b)
+	asm volatile(VMX_MAY_FAULT("vmread %[field], %[value]")
 		     : [value] "+r" (value) : [field] "r" (field) : "cc");
 	return value;
 }
@@ -137,10 +135,18 @@ static __always_inline u64 vmx_tell(u64 field)
 
 static __always_inline void vmx_write(u64 field, u64 value)
 {
-	asm volatile("1: vmwrite %[value], %[field]\n2:\n"
-		     _ASM_EXTABLE(1b, 2b)
+	asm volatile(VMX_MAY_FAULT("vmwrite %[value], %[field]")
 		     : : [field] "r" (field), [value] "rm" (value)
 		     : "cc", "memory");
+}
+
+/* The same where the VMCS is known to have @has. */
+static __always_inline void vmx_keep(u64 field, u64 *has, u64 value)
+{
+	if (likely(*has == value))
+		return;
+	vmx_write(field, value);
+	*has = value;
 }
 
 static inline u64 vmx_live_dr6(void)
@@ -153,9 +159,6 @@ static inline u64 vmx_live_dr6(void)
 
 /* host.c: constant once probed */
 extern u64 vmx_have[VMX_NR_WORDS];
-extern void *vmx_maps;	/* MSR bitmaps: exits for every MSR but some ... */
-#define VMX_MAP_SPEC	1	/* ... and SPEC_CTRL, PRED_CMD */
-#define VMX_MAP_APIC	2	/* ... and what a virtual x2APIC has */
 
 static inline bool vmx_has(int word, u64 bits)
 {
@@ -168,10 +171,8 @@ void vmx_cpu_down(void);
 /* Irqoff: the vCPU's VMCS becomes current here; and KVM's does again. */
 void vmx_acquire(struct vmx_vcpu *vmx);
 void vmx_release(struct vmx_cpu *cpu);
-/* Preemption off, interrupts on: no CPU but this one has it cached. */
-void vmx_fetch(struct vmx_vcpu *vmx);
-/* Task: no CPU has it cached. */
-void vmx_forget(struct vmx_vcpu *vmx);
+/* Interrupts on: no CPU has it cached, but @but may. */
+void vmx_evict(struct vmx_vcpu *vmx, int but);
 void vmx_flush_now(struct vmx_vcpu *vmx);
 
 /* Have the VMCS at hand, in any context, from vmx_begin() to vmx_end(). */
@@ -182,7 +183,8 @@ struct vmx_hold {
 
 void vmx_begin(struct vmx_vcpu *vmx, struct vmx_hold *hold);
 void vmx_end(struct vmx_hold *hold);
-void vmx_set_map(struct vmx_vcpu *vmx);	/* the bitmap that it wants */
+/* ... and then what depends on vmx->apic and vmx->spec_msrs. */
+void vmx_set_intercepts(struct vmx_vcpu *vmx);
 u64 vmx_peek(struct vmx_vcpu *vmx, u32 field);
 void vmx_poke(struct vmx_vcpu *vmx, u32 field, u64 value);
 
@@ -190,7 +192,6 @@ void vmx_poke(struct vmx_vcpu *vmx, u32 field, u64 value);
 void vmx_decode(struct posada_vcpu *vcpu);
 
 /* regs.c: operations of struct posada_backend, and what goes with them */
-void vmx_own_cr4(struct posada_vcpu *vcpu);
 void vmx_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s);
 void vmx_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
 void vmx_set_pdptes(struct posada_vcpu *vcpu, const u64 *pdpte);
