@@ -126,20 +126,18 @@ static bool svm_nmi_step_done(struct posada_vcpu *vcpu)
 }
 
 /*
- * The window for interrupts is open. Where it was asked for with a shadow, the
- * instruction there was executed first - but by QEMU, whose VMRUN forgets the
- * shadow that an exit saved: between STI and HLT the interrupt would come
- * early, and the HLT never end. Step over that instruction instead.
+ * The window for interrupts is open. A shadow that is there all the same is one
+ * that svm_shadow_back() found: QEMU's VMRUN forgot it. Between STI and HLT the
+ * interrupt would come early, and the HLT never end: step over that instruction.
  */
 static void svm_decode_vintr(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
 	vcpu->exit.kind = POSADA_X_WINDOW;
-	if (unlikely(vcpu->regs.rip == svm->shadow_rip)) {
+	if (unlikely(vcpu->shadow)) {
 		svm->shadow_step = SVM_SHADOW_LOST;
 		svm->unusual = true;
-		vcpu->shadow = POSADA_SHADOW_STI;
 	}
 }
 
@@ -151,8 +149,6 @@ static void svm_shadow_step_end(struct posada_vcpu *vcpu)
 	svm->shadow_step = SVM_SHADOW_KEPT;
 	if (!(svm->step_flags & X86_EFLAGS_TF))
 		vcpu->regs.rflags &= ~X86_EFLAGS_TF;
-	if (vcpu->regs.rip == svm->shadow_rip)
-		vcpu->shadow = POSADA_SHADOW_STI;
 	svm_irq_window(svm, vcpu->windows);
 }
 
@@ -304,7 +300,8 @@ static void svm_watch(struct posada_vcpu *vcpu, u32 code)
 
 /*
  * Left where it was entered with a shadow, the guest is still in it. QEMU says
- * otherwise: with a host interrupt pending, VMRUN ends at once, forgetting it.
+ * otherwise: with an interrupt pending, the host's or a window's, VMRUN ends at
+ * once, forgetting it.
  */
 static void svm_shadow_back(struct posada_vcpu *vcpu)
 {

@@ -348,14 +348,13 @@ void svm_irq_window(struct svm_vcpu *svm, u32 windows)
 	svm_intercept(svm, INTERCEPT_VINTR, windows & POSADA_WINDOW_IRQ);
 }
 
-/* Note where an interrupt waits for the end of a shadow. Step, if need be. */
+/* An interrupt that waits for the end of a lost shadow: step over that. */
 static bool svm_shadow_window(struct posada_vcpu *vcpu, u32 windows)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	bool waits = (windows & POSADA_WINDOW_IRQ) && vcpu->shadow;
 
-	if (svm->shadow_step == SVM_SHADOW_LOST && waits &&
-	    vcpu->regs.rip == svm->shadow_rip) {
+	if (svm->shadow_step == SVM_SHADOW_LOST && vcpu->shadow &&
+	    (windows & POSADA_WINDOW_IRQ)) {
 		svm->shadow_step = SVM_SHADOW_STEP;
 		svm->unusual = true;
 		svm->step_flags = vcpu->regs.rflags;
@@ -364,8 +363,6 @@ static bool svm_shadow_window(struct posada_vcpu *vcpu, u32 windows)
 	}
 	if (windows)
 		svm->shadow_step = SVM_SHADOW_KEPT;
-	if (waits)
-		svm->shadow_rip = vcpu->regs.rip;
 	return false;
 }
 

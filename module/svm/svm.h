@@ -44,7 +44,6 @@ struct svm_vcpu {
 	bool nmi_step;		/* stepping over it; step_flags: guest's TF */
 	u8 shadow_step;		/* SVM_SHADOW_*: past an STI's shadow */
 	u64 iret_rip;
-	u64 shadow_rip;		/* an interrupt waits behind the shadow there */
 	u8 shadow_in;		/* vcpu->shadow as it was entered with, ... */
 	u64 shadow_in_rip;	/* ... and where */
 	u64 step_flags;
