@@ -45,6 +45,21 @@ static s64 module_refs(void)
 	return number("/sys/module/posada/refcnt", NULL);
 }
 
+/* FPU states of guests: vmalloc()ed, and charged to nobody. */
+static s64 fpu_states(void)
+{
+	char line[512];
+	FILE *f = fopen("/proc/vmallocinfo", "r");
+	s64 n = 0;
+
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f))
+		n += !!strstr(line, " fpu_alloc_guest_fpstate+");
+	fclose(f);
+	return n;
+}
+
 /* Wait until the kernel memory of @group is nearly gone; what was left. */
 static s64 memory_left(const char *group)
 {
@@ -89,7 +104,7 @@ static void run_in(const char *group, void (*fn)(void))
 
 void accounted(void (*fn)(void))
 {
-	s64 refs = module_refs(), left;
+	s64 refs = module_refs(), states = fpu_states(), left;
 	char group[64];
 	u32 i;
 
@@ -107,5 +122,6 @@ void accounted(void (*fn)(void))
 	for (i = 0; i < 100 && module_refs() != refs; i++)
 		usleep(20000);
 	EXPECT_EQ(module_refs(), refs);
+	EXPECT_EQ(fpu_states(), states);
 	EXPECT_EQ(rmdir(group), 0);
 }

@@ -234,6 +234,8 @@ static void slot_failures(struct vm *vm)
 	each_failure("a new slot with a log", MANY_TIMES, set_slot, set_other, vm);
 	ASSERT_EQ(set_slot(vm), 0);
 	each_failure("a log", MANY_TIMES, take_log, NULL, vm);
+	/* The same once more: its log stays the old one's. */
+	each_failure("a slot that keeps its log", MANY_TIMES, set_slot, NULL, vm);
 	/* From one with a log to half of it and back, and away. */
 	the_other = the_slot;
 	the_slot.bytes /= 2;
@@ -251,7 +253,7 @@ static void calls_loop(void)
 
 	vcpu_start(v, guest_count, 0);
 	EXPECT_SYNC(v, 0);
-	each_failure("a VM", TIMES, create_vm, close_it, vm);
+	each_failure("a VM", MANY_TIMES, create_vm, close_it, vm);
 	each_failure("a vCPU", TIMES, create_vcpu, next_vm, &other);
 	close(other);
 	slot_failures(vm);
@@ -336,13 +338,43 @@ TEST_SLOW(each_allocation_of_a_run, 120)
 	accounted(faults_loop);
 }
 
+/* ---- VMs that come and go ---- */
+
+#define COMERS	300
+
+/* Each with a log of two kilobytes: one that stays is little, all are not. */
+static void comers_loop(void)
+{
+	struct posada_slot s = {
+		.size = sizeof(s), .flags = POSADA_SLOT_DIRTY_LOG, .slot = 1, .gpa = AREA,
+		.hva = (u64)map_anon(64 << 20), .bytes = 64 << 20,
+	};
+	struct posada_vm_create c = { .size = sizeof(c), .backend = test_backend };
+	int sys = sys_open(), fd;
+	u32 i;
+
+	for (i = 0; i < COMERS; i++) {
+		fd = px(sys, POSADA_VM_CREATE, &c);
+		ASSERT_GE(fd, 0);
+		ASSERT_EQ(px(fd, POSADA_SLOT_SET, &s), 0);
+		close(fd);
+	}
+}
+
+TEST_SLOW(come_and_go, 60)
+{
+	accounted(comers_loop);
+}
+
 /* ---- kill -9 ---- */
 
 #define VCPUS	4
 
-#define KILLS	60
+#define KILLS		60
+#define KILLS_IN_TURMOIL 8
 
 static u64 kills, seed;
+static bool turmoil;
 
 bool test_option(const char *name, const char *value)
 {
@@ -355,43 +387,24 @@ bool test_option(const char *name, const char *value)
 	return true;
 }
 
-/* Each vCPU has pages of its own, and finds in them what it wrote last. */
-static void guest_own_pages(u64 id)
-{
-	u64 i, lap, *p;
-
-	for (lap = 1;; lap++) {
-		for (i = 0; i < 32; i++) {
-			p = (u64 *)(G_HEAP + (id * 32 + i) * 4096);
-			if (lap > 1 && *(volatile u64 *)p != (lap - 1) * (i + 1))
-				g_report(__FILE__, __LINE__, "page, value", i, *p);
-			*(volatile u64 *)p = lap * (i + 1);
-		}
-		g_cpuid(0, 0);
-	}
-}
-
 static void *take_pages_away(void *arg)
 {
 	struct vm *vm = arg;
 
 	/* Those that nobody uses; their neighbours share tables with them. */
 	for (;;)
-		madvise(vm->mem + G_HEAP + VCPUS * 32 * 4096, 32 * 4096, MADV_DONTNEED);
+		madvise(vm->mem + G_HEAP + VCPUS * G_OWN_PAGES * 4096, 32 * 4096, MADV_DONTNEED);
 	return NULL;
 }
 
 static void victim(void)
 {
-	struct vm *vm = vm_new(VCPUS);
+	struct vm *vm = checking_start(VCPUS);
 	pthread_t t;
 	u32 i;
 
-	for (i = 0; i < VCPUS; i++) {
-		vcpu_start(vm->vcpu[i], guest_own_pages, i);
-		vcpu_set_mp(vm->vcpu[i], POSADA_MP_RUNNABLE);
-		vcpu_go(vm->vcpu[i]);
-	}
+	if (turmoil)
+		ASSERT_EQ(madvise(vm->mem, vm->bytes, MADV_MERGEABLE), 0);
 	if (seed & 1)
 		pthread_create(&t, NULL, take_pages_away, vm);
 	for (i = 0; i < VCPUS; i++)
@@ -405,7 +418,8 @@ static u64 draw(void)
 	return seed >> 33;
 }
 
-static void kills_loop(void)
+/* From before the VM is there to well into its run, @most ms. */
+static void shoot(u64 count, u32 most)
 {
 	struct timespec wait = {};
 	int status;
@@ -414,12 +428,9 @@ static void kills_loop(void)
 
 	if (!seed)
 		seed = time(NULL);
-	if (!kills)
-		kills = KILLS / test_time_scale();
 	test_note("kills: --seed %llu", (unsigned long long)seed);
-	for (i = 0; i < kills; i++) {
-		/* From before the VM is there to well into its run. */
-		wait.tv_nsec = draw() % 150000000;
+	for (i = 0; i < count; i++) {
+		wait.tv_nsec = draw() % most * 1000000 + draw() % 1000000;
 		pid = fork();
 		ASSERT_GE(pid, 0);
 		if (!pid)
@@ -429,10 +440,103 @@ static void kills_loop(void)
 		ASSERT_EQ(waitpid(pid, &status, 0), pid);
 		ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	}
-	test_note("kills: %llu VMMs with %u vCPUs", (unsigned long long)kills, VCPUS);
+	test_note("kills: %llu VMMs with %u vCPUs", (unsigned long long)count, VCPUS);
+}
+
+static void kills_loop(void)
+{
+	shoot(kills ?: KILLS / test_time_scale(), 150);
 }
 
 TEST_SLOW(kill_9, 100000)
 {
 	accounted(kills_loop);
+}
+
+/* ---- the same on a host that never lets a page rest ---- */
+
+#define MM		"/sys/kernel/mm/"
+#define KSM		MM "ksm/"
+#define THP		MM "transparent_hugepage/"
+#define COMPACT		"/proc/sys/vm/compact_memory"
+
+static bool set(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* One of the host's counters. */
+static u64 counter(const char *name)
+{
+	unsigned long n, found = 0;
+	char word[64];
+	FILE *f = fopen("/proc/vmstat", "r");
+
+	ASSERT_TRUE(f);
+	while (fscanf(f, "%63s %lu", word, &n) == 2)
+		if (!strcmp(word, name))
+			found = n;
+	fclose(f);
+	return found;
+}
+
+/* Merge and part, collapse and split, move: all of it, again and again. */
+static void turn_pages(void)
+{
+	u32 n;
+
+	for (n = 0;; n++) {
+		set(KSM "run", n % 16 == 15 ? "2" : "1");
+		set(THP "enabled", n & 4 ? "never" : "always");
+		set(THP "khugepaged/defrag", n & 1 ? "1" : "0");
+		set(COMPACT, "1");
+		usleep(20000);
+	}
+}
+
+static void kills_in_turmoil_loop(void)
+{
+	u64 merged = counter("cow_ksm"), moved = counter("pgmigrate_success");
+	u64 split = counter("thp_split_pmd"), laps;
+	struct vm *neighbour = checking_start(2);
+	pid_t pid;
+
+	ASSERT_EQ(madvise(neighbour->mem, neighbour->bytes, MADV_MERGEABLE), 0);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid)
+		turn_pages();
+	shoot(kills ?: KILLS_IN_TURMOIL / test_time_scale(), 600);
+	ASSERT_EQ(kill(pid, SIGKILL), 0);
+	ASSERT_EQ(waitpid(pid, NULL, 0), pid);
+	laps = checking_end(neighbour, 2);
+	merged = counter("cow_ksm") - merged;
+	moved = counter("pgmigrate_success") - moved;
+	split = counter("thp_split_pmd") - split;
+	test_note("%lu merged pages written, %lu moved, %lu large ones split; %lu laps of the neighbour",
+		  merged, moved, split, laps);
+	EXPECT_GT(merged, 0);
+	EXPECT_GT(moved, 0);
+	EXPECT_GT(laps, 100);
+}
+
+TEST_SLOW(kill_9_in_turmoil, 100000)
+{
+	if (access(KSM "run", W_OK) || access(COMPACT, W_OK) || access(THP "enabled", W_OK))
+		SKIP("no KSM, compaction or transparent huge pages");
+	turmoil = true;
+	set(KSM "pages_to_scan", "20000");
+	set(KSM "sleep_millisecs", "1");
+	set(THP "khugepaged/scan_sleep_millisecs", "1");
+	set(THP "khugepaged/alloc_sleep_millisecs", "1");
+	set(THP "khugepaged/pages_to_scan", "4096");
+	accounted(kills_in_turmoil_loop);
+	set(KSM "run", "2");
+	set(KSM "run", "0");
+	set(THP "enabled", "always");
 }

@@ -111,3 +111,22 @@ void g_apic_on(void)
 	g_wrmsr(MSR_APIC_BASE, g_rdmsr(MSR_APIC_BASE) | APIC_BASE_EN | APIC_BASE_X2);
 	g_apic_write(APIC_SVR, 0x1ff);
 }
+
+u64 g_stop, g_laps[G_MAX_CPUS];
+
+void g_own_pages(u64 id)
+{
+	u64 i, lap, *p;
+
+	for (lap = 1; !READ(g_stop); lap++) {
+		for (i = 0; i < G_OWN_PAGES; i++) {
+			p = (u64 *)(G_HEAP + (id * G_OWN_PAGES + i) * 4096);
+			if (lap > 1 && READ(*p) != (lap - 1) * (i + 1))
+				g_report(__FILE__, __LINE__, "page, value", i, *p);
+			WRITE(*p, lap * (i + 1));
+		}
+		g_cpuid(0, 0);
+		WRITE(g_laps[id], lap);
+	}
+	g_done(0);
+}

@@ -360,6 +360,14 @@ void g_apic_on(void);
 /* A handler that does the EOI alone; deliveries are counted in g_cpu()->count. */
 void g_eoi_handler(struct g_frame *f);
 
+/*
+ * Write pages of the vCPU's own, G_OWN_PAGES from G_HEAP on, and find in them
+ * what the last lap wrote; exit by CPUID once a lap. The host ends it by g_stop.
+ */
+#define G_OWN_PAGES	32
+void g_own_pages(u64 id);
+extern u64 g_stop, g_laps[G_MAX_CPUS];
+
 /* ---- shared memory ---- */
 
 #define READ(x)		(*(const volatile typeof(x) *)&(x))

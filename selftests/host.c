@@ -7,11 +7,13 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,6 +130,86 @@ TEST_ONCE(device_node)
 	EXPECT_EQ(strncmp(read_file("/sys/class/misc/posada/uevent"), "MAJOR=10\n", 9), 0);
 }
 
+/* How often a case does its thing; --cycles N. */
+static u32 cycles;
+
+bool test_option(const char *name, const char *value)
+{
+	if (strcmp(name, "cycles"))
+		return false;
+	cycles = strtoul(value, NULL, 0);
+	return true;
+}
+
+/* ---- the module goes and comes ---- */
+
+/* What it was inserted with: its readable parameters, NAME=VALUE. */
+static void parameters(char *text, size_t bytes)
+{
+	static const char folder[] = "/sys/module/posada/parameters";
+	struct dirent *entry;
+	DIR *dir = opendir(folder);
+	char path[320];
+	size_t n = 0;
+
+	text[0] = 0;
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		n += snprintf(text + n, bytes - n, "%s=%.16s ", entry->d_name, read_file(path));
+		ASSERT_TRUE(n < bytes);
+		text[strcspn(text, "\n")] = ' ';
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* A VMM that is never still: at every instant of a removal it may be at the door. */
+static void knock(void)
+{
+	struct posada_vm_create c = { .size = sizeof(c), .backend = test_backend };
+	int fd;
+
+	for (;;) {
+		fd = open("/dev/posada", O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		close(px(fd, POSADA_VM_CREATE, &c));
+		close(fd);
+	}
+}
+
+TEST_SLOW(reload, 100000)
+{
+	int ko = open("/posada.ko", O_RDONLY | O_CLOEXEC), rc;
+	char params[256];
+	struct vm *vm;
+	pid_t pid;
+	u32 i;
+
+	ASSERT_GE(ko, 0);
+	parameters(params, sizeof(params));
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid)
+		knock();
+	for (i = 0; i < (cycles ?: 2); i++) {
+		vm = checking_start(2);
+		EXPECT_EQ(remove_module("posada"), -EWOULDBLOCK);
+		WAIT_FOR(READ(G(vm, g_laps[0])) && READ(G(vm, g_laps[1])));
+		checking_end(vm, 2);
+		do {
+			rc = remove_module("posada");
+		} while (rc == -EWOULDBLOCK);
+		ASSERT_EQ(rc, 0);
+		EXPECT_NE(access("/sys/module/posada", F_OK), 0);
+		ASSERT_EQ(syscall(SYS_finit_module, ko, params, 0), 0);
+	}
+	ASSERT_EQ(kill(pid, SIGKILL), 0);
+	ASSERT_EQ(waitpid(pid, NULL, 0), pid);
+}
+
 /* ---- tracepoints ---- */
 
 static void guest_for_trace(void)
@@ -177,48 +259,16 @@ TEST(tracepoints)
 
 #define CPU1 "/sys/devices/system/cpu/cpu1/online"
 
-static void guest_work(void)
+TEST_SLOW(cpu_hotplug, 100000)
 {
-	u64 i, n = 0;
-
-	for (;;) {
-		for (i = 0; i < 1000; i++)
-			n += i;
-		g_cpuid(0, 0);
-		g_sync(n);
-	}
-}
-
-static volatile bool over;
-
-static void *work(void *arg)
-{
-	struct vcpu *v = arg;
-	int rc;
-
-	/* The freezer of a suspend makes itself felt as a signal. */
-	while (!over) {
-		rc = vcpu_run(v);
-		if (rc != -EINTR)
-			ASSERT_EQ(rc, 0);
-	}
-	return NULL;
-}
-
-TEST_SLOW(cpu_hotplug, 60)
-{
-	struct vm *vm = vm_new(4);
+	struct vm *vm;
 	u64 before;
-	pthread_t t[4];
 	u32 i;
 
 	if (access(CPU1, W_OK))
 		SKIP("no second CPU to take away");
-	for (i = 0; i < 4; i++) {
-		vcpu_start(vm->vcpu[i], guest_work, 0);
-		ASSERT_EQ(pthread_create(&t[i], NULL, work, vm->vcpu[i]), 0);
-	}
-	for (i = 0; i < 6; i++) {
+	vm = checking_start(4);
+	for (i = 0; i < (cycles ?: 3) * 2; i++) {
 		struct vm *other;
 
 		ASSERT_TRUE(write_file(CPU1, i & 1 ? "1" : "0"));
@@ -230,37 +280,35 @@ TEST_SLOW(cpu_hotplug, 60)
 		EXPECT_SYNC(other->vcpu[0], 0);
 		vm_free(other);
 	}
-	over = true;
-	for (i = 0; i < 4; i++)
-		pthread_join(t[i], NULL);
+	EXPECT_GT(checking_end(vm, 4), 100);
 }
 
 /* ---- suspend ---- */
 
-TEST_SLOW(suspend, 90)
+#define PM_TEST	"/sys/power/pm_test"
+
+/* All of a suspend but the sleep: the other CPUs go, this one's devices and syscore stop. */
+TEST_SLOW(suspend, 100000)
 {
-	struct vm *vm = vm_new(2);
-	pthread_t t;
+	struct vm *vm, *idle;
+	u64 before;
+	u32 i;
 
-	if (access("/sys/power/pm_test", W_OK) ||
-	    !write_file("/sys/power/pm_test", "core"))
+	if (access(PM_TEST, W_OK) || !write_file(PM_TEST, "core"))
 		SKIP("the host's kernel has no pm_test");
-	vcpu_start(vm->vcpu[0], guest_work, 0);
-	vcpu_start(vm->vcpu[1], guest_count, 0);
-	EXPECT_SYNC(vm->vcpu[1], 0);
-	ASSERT_EQ(pthread_create(&t, NULL, work, vm->vcpu[0]), 0);
-	if (!write_file("/sys/power/state", "mem")) {
-		int err = errno;
-
-		write_file("/sys/power/pm_test", "none");
-		over = true;
-		pthread_join(t, NULL);
-		SKIP("the host does not suspend: %s", strerror(err));
+	vm = checking_start(2);
+	idle = vm_new(1);
+	vcpu_start(idle->vcpu[0], guest_count, 0);
+	EXPECT_SYNC(idle->vcpu[0], 0);
+	for (i = 0; i < (cycles ?: 1); i++) {
+		if (!write_file("/sys/power/state", "mem"))
+			SKIP("the host does not suspend: %s", strerror(errno));
+		EXPECT_SYNC(idle->vcpu[0], 1 + i);
+		before = vm_stat(vm, POSADA_STAT_ENTRIES);
+		WAIT_FOR(vm_stat(vm, POSADA_STAT_ENTRIES) > before + 100);
 	}
-	write_file("/sys/power/pm_test", "none");
-	EXPECT_SYNC(vm->vcpu[1], 1);
-	over = true;
-	pthread_join(t, NULL);
+	write_file(PM_TEST, "none");
+	EXPECT_GT(checking_end(vm, 2), 100);
 }
 
 /* ---- KVM beside ---- */
@@ -386,6 +434,8 @@ TEST_SLOW(kvm_first, 60)
 	kvm_free(&kvm);
 }
 
+static volatile bool over;
+
 static void *kvm_thread(void *arg)
 {
 	while (!over)
@@ -395,24 +445,23 @@ static void *kvm_thread(void *arg)
 
 TEST_SLOW(kvm_at_the_same_time, 60)
 {
-	struct vm *vm = vm_new(2);
 	struct kvm kvm[2];
-	pthread_t t[4];
+	pthread_t t[2];
+	struct vm *vm;
 	u32 i;
 
 	for (i = 0; i < 2; i++) {
 		if (!load_kvm() || !kvm_new(&kvm[i]))
 			SKIP("no KVM on this host");
-		vcpu_start(vm->vcpu[i], guest_work, 0);
 		ASSERT_EQ(pthread_create(&t[i], NULL, kvm_thread, &kvm[i]), 0);
-		ASSERT_EQ(pthread_create(&t[2 + i], NULL, work, vm->vcpu[i]), 0);
 	}
+	vm = checking_start(2);
 	WAIT_FOR(kvm[0].count > 300 && kvm[1].count > 300 &&
-		 vcpu_stat(vm->vcpu[0], POSADA_STAT_PORT) > 300 &&
-		 vcpu_stat(vm->vcpu[1], POSADA_STAT_PORT) > 300);
+		 READ(G(vm, g_laps[0])) > 100 && READ(G(vm, g_laps[1])) > 100);
 	over = true;
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 2; i++)
 		pthread_join(t[i], NULL);
+	checking_end(vm, 2);
 	for (i = 0; i < 2; i++)
 		kvm_free(&kvm[i]);
 }

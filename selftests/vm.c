@@ -316,6 +316,9 @@ u32 vcpu_exit_at(struct vcpu *v, const char *file, int line)
 
 	for (;;) {
 		rc = vcpu_run(v);
+		/* The freezer of a suspend, and a debugger, make themselves felt. */
+		if (rc == -EINTR)
+			continue;
 		if (rc) {
 			test_fail(file, line, "POSADA_RUN: %s", strerror(-rc));
 			vcpu_dump(v);
@@ -369,6 +372,33 @@ u32 vcpu_join(struct vcpu *v)
 {
 	ASSERT_EQ(pthread_join(v->thread, NULL), 0);
 	return v->result;
+}
+
+struct vm *checking_start(u32 vcpus)
+{
+	struct vm *vm = vm_new(vcpus);
+	u32 i;
+
+	for (i = 0; i < vcpus; i++) {
+		vcpu_start(vm->vcpu[i], g_own_pages, i);
+		vcpu_set_mp(vm->vcpu[i], POSADA_MP_RUNNABLE);
+		vcpu_go(vm->vcpu[i]);
+	}
+	return vm;
+}
+
+u64 checking_end(struct vm *vm, u32 vcpus)
+{
+	u64 laps = 0;
+	u32 i;
+
+	WRITE(G(vm, g_stop), 1);
+	for (i = 0; i < vcpus; i++) {
+		vcpu_join(vm->vcpu[i]);
+		laps += READ(G(vm, g_laps[i]));
+	}
+	vm_free(vm);
+	return laps;
 }
 
 void cpu_relax(void)

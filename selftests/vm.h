@@ -89,6 +89,10 @@ const char *exit_name(u32 reason);
 void vcpu_go(struct vcpu *v);
 u32 vcpu_join(struct vcpu *v);
 
+/* A VM whose vCPUs are in g_own_pages(), each in a thread of its own; its end, laps made. */
+struct vm *checking_start(u32 vcpus);
+u64 checking_end(struct vm *vm, u32 vcpus);
+
 /* Registers, outside POSADA_RUN. */
 struct posada_regs *vcpu_regs(struct vcpu *v);	/* to read */
 struct posada_sregs *vcpu_sregs(struct vcpu *v);
@@ -115,8 +119,8 @@ int msi(struct vm *vm, u64 addr, u32 data);
 
 /*
  * Run @fn in a process in a memory cgroup of its own. When it is gone, nothing
- * may be left: kernel memory charged to it, references to the module. A
- * failure notes it.
+ * may be left: kernel memory charged to it, FPU states, references to the
+ * module. A failure notes it.
  */
 void accounted(void (*fn)(void));
 
