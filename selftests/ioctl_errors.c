@@ -537,6 +537,52 @@ TEST(translate)
 	EXPECT_EQ(translate(v, 1ULL << 63, POSADA_ACCESS_READ, &t), -EINVAL);
 }
 
+/* A supervisor's read of a user's page, by CPL, AC and SMAP: the result. */
+static int translate_at(struct vcpu *v, u64 gva, u32 cpl, bool ac)
+{
+	struct posada_translate t;
+	struct posada_sregs s;
+	struct posada_regs r;
+
+	ASSERT_EQ(rec_get(v->fd, POSADA_VCPU_STATE, POSADA_REC_SREGS, &s, sizeof(s), NULL), 0);
+	ASSERT_EQ(rec_get(v->fd, POSADA_VCPU_STATE, POSADA_REC_REGS, &r, sizeof(r), NULL), 0);
+	s.cr4 |= BIT(21);
+	s.seg[POSADA_CS] = (struct posada_segment){
+		.selector = cpl ? G_UCODE64 | 3 : G_CODE64, .limit = ~0U,
+		.attr = POSADA_SEG_P | POSADA_SEG_S | POSADA_SEG_L | POSADA_SEG_G | 0xb |
+			cpl << POSADA_SEG_DPL_SHIFT,
+	};
+	s.seg[POSADA_SS] = (struct posada_segment){
+		.selector = cpl ? G_UDATA | 3 : G_DATA, .limit = ~0U,
+		.attr = POSADA_SEG_P | POSADA_SEG_S | POSADA_SEG_DB | POSADA_SEG_G | 0x3 |
+			cpl << POSADA_SEG_DPL_SHIFT,
+	};
+	r.rflags = 2 | (ac ? BIT(18) : 0);
+	ASSERT_EQ(rec_set(v->fd, POSADA_VCPU_STATE, POSADA_REC_SREGS, &s, sizeof(s)), 0);
+	ASSERT_EQ(rec_set(v->fd, POSADA_VCPU_STATE, POSADA_REC_REGS, &r, sizeof(r)), 0);
+	return translate(v, gva, POSADA_ACCESS_READ, &t);
+}
+
+TEST(translate_with_smap)
+{
+	struct vm *vm = vm_new(1);
+	struct vcpu *v = vm->vcpu[0];
+	u64 *pd = gpa_ptr(vm, G_PD), *pt = gpa_ptr(vm, G_SPARE_TABLES);
+	u64 gva = 0x40000000;
+
+	pt[0] = G_HEAP | 0x07;
+	pd[512] = G_SPARE_TABLES | 0x07;
+	vcpu_start(v, guest_nothing, 0);
+	vcpu_done(v);
+	if (!(g_cpuid(7, 0).b & BIT(20)))
+		SKIP("the host has no SMAP");
+	EXPECT_EQ(translate_at(v, gva, 0, false), -ENXIO);
+	EXPECT_EQ(translate_at(v, gva, 0, true), 0);
+	/* At CPL 3 it is an implicit one, of a descriptor; AC is no excuse. */
+	EXPECT_EQ(translate_at(v, gva, 3, false), -ENXIO);
+	EXPECT_EQ(translate_at(v, gva, 3, true), -ENXIO);
+}
+
 TEST(translate_without_paging)
 {
 	struct vm *vm = vm_new(1);

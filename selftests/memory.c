@@ -414,6 +414,32 @@ TEST(dirty_log_switched_on_late)
 	ask(v, WRITE_ONE, AREA + 0x3ff000, 0, 42);
 	dirty_log(v->vm, 1, 0, pages, bits, 0);
 	EXPECT_EQ(weight(bits, 16), 1);
+	/* That fault did not bring back the large page, which would hide this one. */
+	ask(v, WRITE_ONE, AREA + 0x3fe000, 0, 42);
+	dirty_log(v->vm, 1, 0, pages, bits, 0);
+	EXPECT_EQ(weight(bits, 16), 2);
+}
+
+/* A slot of another size goes on with what the log has of its pages. */
+TEST(dirty_log_of_another_size)
+{
+	struct vcpu *v = start();
+	u8 *mem = map_anon(200 * 4096);
+	u64 bits[4] = {};
+
+	slot_set(v->vm, 1, AREA, mem, 100 * 4096, POSADA_SLOT_DIRTY_LOG);
+	ask(v, WRITE_ONE, AREA + 3 * 4096, 0, 1);
+	ask(v, WRITE_ONE, AREA + 99 * 4096, 0, 1);
+	slot_set(v->vm, 1, AREA, mem, 200 * 4096, POSADA_SLOT_DIRTY_LOG);
+	dirty_log(v->vm, 1, 0, 200, bits, 0);
+	EXPECT_EQ(bits[0], BIT(3));
+	EXPECT_EQ(bits[1], BIT(99 - 64));
+	EXPECT_EQ(bits[2] | bits[3], 0);
+	slot_set(v->vm, 1, AREA, mem, 99 * 4096, POSADA_SLOT_DIRTY_LOG);
+	slot_set(v->vm, 1, AREA, mem, 200 * 4096, POSADA_SLOT_DIRTY_LOG);
+	dirty_log(v->vm, 1, 0, 200, bits, 0);
+	EXPECT_EQ(bits[0], BIT(3));
+	EXPECT_EQ(bits[1], 0);
 }
 
 /* What the kernel writes for the guest is dirty, too: the hypercall page. */
@@ -467,6 +493,40 @@ TEST(dirty_log_loses_nothing)
 				memcpy(copy + i * 4096, mem + i * 4096, 4096);
 	}
 	EXPECT_EQ(memcmp(copy, mem, 64 * 4096), 0);
+}
+
+/*
+ * The kernel's own access to two slots that are neighbours for the guest alone:
+ * an IPI in a batch of one, whose vector is in the second.
+ */
+#define SEAM	(AREA + 4096)
+
+static void guest_batch_on_a_seam(void)
+{
+	struct posada_batch_call *b = (void *)(SEAM - 32);
+	u64 rax = POSADA_HC_BATCH;
+
+	g_wrmsr(POSADA_MSR_HYPERCALL, G_SCRATCH | POSADA_MSR_HC_ENABLE);
+	g_apic_on();
+	g_handlers[0x40] = g_eoi_handler;
+	WRITE(b->nr, POSADA_HC_SEND_IPI);
+	WRITE(b->arg[0], 1);
+	WRITE(b->arg[3], 0x40);
+	asm volatile("call *%%rcx" : "+a"(rax) : "c"((u64)G_SCRATCH), "D"(b), "S"(1UL) : "memory");
+	G_EXPECT_EQ(rax, 1);
+	G_EXPECT_EQ(READ(b->result), 1);
+}
+
+TEST(slots_side_by_side)
+{
+	u8 *mem = map_anon(2 * 4096), *other = map_anon(4096);
+	struct vm *vm = vm_new(1);
+
+	slot_set(vm, 1, SEAM - 4096, mem, 4096, 0);
+	slot_set(vm, 2, SEAM, other, 4096, 0);
+	vcpu_start(vm->vcpu[0], guest_batch_on_a_seam, 0);
+	vcpu_done(vm->vcpu[0]);
+	EXPECT_EQ(*(u64 *)(mem + 4096), 0);
 }
 
 /* ---- page sizes ---- */

@@ -260,9 +260,12 @@ TEST(paging_32)
 	EXPECT_EQ(t.page_bytes, 4 << 20);
 }
 
+/* 32 bytes, anywhere. */
+#define PAE_ROOT	(G_HEAP + 0x8020)
+
 static u64 *build_pae(struct vm *vm)
 {
-	u64 *pdpt = gpa_ptr(vm, G_HEAP + 0x8000), *pd0 = gpa_ptr(vm, G_HEAP + 0x9000);
+	u64 *pdpt = gpa_ptr(vm, PAE_ROOT), *pd0 = gpa_ptr(vm, G_HEAP + 0x9000);
 	u64 *pd3 = gpa_ptr(vm, G_HEAP + 0xa000), *pt = gpa_ptr(vm, G_HEAP + 0xb000);
 
 	pdpt[0] = (G_HEAP + 0x9000) | 1;
@@ -283,7 +286,7 @@ TEST(paging_pae)
 	};
 	u64 *pt = build_pae(vm);
 
-	run_paged32(vm->vcpu[0], G_HEAP + 0x8000, 0x20, 0);
+	run_paged32(vm->vcpu[0], PAE_ROOT, 0x20, 0);
 	EXPECT_EQ(pt[0] & 0x60, 0x20);
 	EXPECT_EQ(pt[1] & 0x60, 0x60);
 	EXPECT_EQ(px(vm->vcpu[0]->fd, POSADA_TRANSLATE, &t), 0);
@@ -296,7 +299,7 @@ TEST(paging_pae_nx)
 	u64 *pt = build_pae(vm);
 
 	pt[0] |= BIT(63);
-	run_paged32(vm->vcpu[0], G_HEAP + 0x8000, 0x20, 0x800);
+	run_paged32(vm->vcpu[0], PAE_ROOT, 0x20, 0x800);
 }
 
 static void guest_deep(void)
