@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define MAX_ENV		128
 
@@ -21,6 +22,7 @@ struct agent_command {
 	const char *folder;		/* NULL: / */
 	const char *user;		/* NULL: root */
 	enum tty_use tty;		/* AUTO: stdin and stdout are terminals */
+	FILE *output[3];		/* by its number, NULL: goes to ours */
 };
 
 enum agent_end {

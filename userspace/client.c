@@ -24,27 +24,31 @@ static const char ps_help[] =
 	"      --json            for programs: an array of objects\n";
 
 static const char stop_help[] =
-	"usage: posada stop [--timeout SECONDS] NAME\n"
+	"usage: posada stop [--timeout SECONDS] [--json] NAME\n"
 	"\n"
 	"Press the VM's power button, and wait until it is off. A guest must listen to\n"
 	"that button: systemd does.\n"
 	"\n"
 	"      --timeout SECONDS give up after this time        [60]\n"
+	"      --json            for programs\n"
 	"\n"
 	"Exit status: 0 when the VM is off, 1 when it is not.\n";
 
 static const char kill_help[] =
-	"usage: posada kill NAME\n"
+	"usage: posada kill [--json] NAME\n"
 	"\n"
-	"End a VM at once, as if its power failed; `posada run` there exits with 137.\n";
+	"End a VM at once, as if its power failed; `posada run` there exits with 137.\n"
+	"\n"
+	"      --json            for programs\n";
 
 static const char generation_help[] =
-	"usage: posada generation [--step SECONDS] NAME\n"
+	"usage: posada generation [--step SECONDS] [--json] NAME\n"
 	"\n"
 	"Tell the guest that it is not the one that it was: its disk was put back or\n"
 	"copied, say. It gets fresh entropy, and an id that nobody had before.\n"
 	"\n"
 	"      --step SECONDS    what its wall clock missed, 86400 or -1.5, say\n"
+	"      --json            for programs\n"
 	"\n"
 	"Exit status: 0 when it has been told, 1 when it does not listen.\n";
 
@@ -215,6 +219,13 @@ static bool wait_for_end(int fd, unsigned int seconds)
 	}
 }
 
+/* What has been done, for programs: a failure is a line on stderr, as ever. */
+static void report(const struct client_args *a, const char *done)
+{
+	if (a->json)
+		printf("{\"name\": \"%s\", \"%s\": true}\n", a->name, done);
+}
+
 int cmd_stop(int argc, char **argv)
 {
 	struct client_args a;
@@ -228,6 +239,7 @@ int cmd_stop(int argc, char **argv)
 		die("the VM '%s' is not off after %u s: does its system listen to the power button? `posada kill %s` ends it at once",
 		    a.name, a.timeout, a.name);
 	close(fd);
+	report(&a, "stopped");
 	return 0;
 }
 
@@ -244,6 +256,7 @@ int cmd_kill(int argc, char **argv)
 		die("the VM '%s' does not end: kill -9 its process (`posada ps` has the PID)",
 		    a.name);
 	close(fd);
+	report(&a, "killed");
 	return 0;
 }
 
@@ -266,6 +279,7 @@ int cmd_generation(int argc, char **argv)
 	if (!told)
 		die("the guest of '%s' does not listen: it has no driver for POSADA_MSR_GENERATION",
 		    a.name);
+	report(&a, "told");
 	return 0;
 }
 

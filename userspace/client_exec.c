@@ -31,6 +31,8 @@ static const char help[] =
 	"                        names or numbers                 [root]\n"
 	"  -t, --tty             a terminal in the guest, as where stdin and stdout are one\n"
 	"  -T, --no-tty          none\n"
+	"      --json            for programs: no terminal, and when COMMAND has ended an\n"
+	"                        object with its status, stdout and stderr\n"
 	"\n"
 	"Exit status: that of COMMAND, 128 + N if signal N ended it; 127 where there is no\n"
 	"such command, 126 where it cannot be run; 125 where the agent cannot, 1 on any\n"
@@ -42,6 +44,7 @@ static const struct option options[] = {
 	{ "user",    required_argument, NULL, 'u' },
 	{ "tty",     no_argument,       NULL, 't' },
 	{ "no-tty",  no_argument,       NULL, 'T' },
+	{ "json",    no_argument,       NULL, 'j' },
 	{ "help",    no_argument,       NULL, 'h' },
 	{ 0 }
 };
@@ -77,7 +80,8 @@ bool option_command(struct agent_command *cmd, int c, const char *arg,
 }
 
 /* What follows the name, with or without the dashes. */
-static const char *parse(struct agent_command *cmd, int argc, char **argv)
+static const char *parse(struct agent_command *cmd, bool *json, int argc,
+			 char **argv)
 {
 	const char *name;
 	int c;
@@ -89,10 +93,14 @@ static const char *parse(struct agent_command *cmd, int argc, char **argv)
 			fputs(help, stdout);
 			exit(0);
 		}
-		if (!option_command(cmd, c, optarg, "exec"))
+		if (c == 'j')
+			*json = true;
+		else if (!option_command(cmd, c, optarg, "exec"))
 			usage_error("exec", "unknown option or bad use: %s",
 				    argv[optind - 1]);
 	}
+	if (*json && cmd->tty == TTY_YES)
+		usage_error("exec", "--json goes without a terminal");
 	if (optind >= argc)
 		usage_error("exec", "no VM named");
 	name = argv[optind++];
@@ -146,12 +154,49 @@ static int connect_agent(const char *name)
 	return fd;
 }
 
+/* The command's output, kept for the end. */
+struct text {
+	char *data;
+	size_t bytes;
+};
+
+static void keep_output(struct agent_command *cmd, struct text *text)
+{
+	unsigned int i;
+
+	cmd->tty = TTY_NO;
+	for (i = AGENT_STDOUT; i <= AGENT_STDERR; i++) {
+		cmd->output[i] = open_memstream(&text[i].data, &text[i].bytes);
+		if (!cmd->output[i])
+			die("out of memory");
+	}
+}
+
+static void print_result(const struct agent_command *cmd, const char *name,
+			 int status, const struct text *text)
+{
+	unsigned int i;
+
+	for (i = AGENT_STDOUT; i <= AGENT_STDERR; i++)
+		if (fclose(cmd->output[i]))
+			die("out of memory for the command's output");
+	printf("{\"name\": \"%s\", \"status\": %d, \"stdout\": ", name, status);
+	json_bytes(text[AGENT_STDOUT].data, text[AGENT_STDOUT].bytes);
+	printf(", \"stderr\": ");
+	json_bytes(text[AGENT_STDERR].data, text[AGENT_STDERR].bytes);
+	puts("}");
+}
+
 int cmd_exec(int argc, char **argv)
 {
+	static struct text text[AGENT_STREAMS];
 	static struct agent_command cmd;
-	const char *name = parse(&cmd, argc, argv);
+	bool json = false;
+	const char *name = parse(&cmd, &json, argc, argv);
 	int fd, status;
 
+	if (json)
+		keep_output(&cmd, text);
 	agent_check(&cmd);
 	fd = connect_agent(name);
 	term_block_signals();
@@ -159,5 +204,7 @@ int cmd_exec(int argc, char **argv)
 		die("the VM '%s', or the agent in it, ended before the command did",
 		    name);
 	close(fd);
+	if (json)
+		print_result(&cmd, name, status, text);
 	return status;
 }

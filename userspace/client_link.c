@@ -157,17 +157,6 @@ unsigned long long client_number(const struct fields *f, const char *name)
 	return strtoull(client_text(f, name), NULL, 10);
 }
 
-static void json_string(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			putchar('\\');
-		putchar(*text);
-	}
-	putchar('"');
-}
-
 void client_json(const struct fields *f)
 {
 	size_t i;

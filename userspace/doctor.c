@@ -293,19 +293,6 @@ static void report_text(const struct host *h)
 	       "posada run cannot start guests here yet.");
 }
 
-/* JSON of what we compose; a CPU's brand may hold anything printable. */
-static void json_string(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			putchar('\\');
-		if ((unsigned char)*text >= ' ')
-			putchar(*text);
-	}
-	putchar('"');
-}
-
 static void json_pair(const char *name, const char *text, const char *end)
 {
 	printf("\"%s\": ", name);

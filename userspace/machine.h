@@ -193,5 +193,12 @@ void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void warn_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void *xcalloc(size_t count, size_t bytes);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Print a JSON string. What is not UTF-8 comes as \udc80 to \udcff, by which
+ * Python, for one, gets the bytes back (surrogateescape).
+ */
+void json_bytes(const char *text, size_t bytes);
+void json_string(const char *text);
+/* How many bytes at the end begin a character that is not whole. */
+size_t utf8_tail(const char *text, size_t bytes);
 
 #endif /* MACHINE_H */
