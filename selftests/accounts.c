@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a process leaves behind in the kernel: see accounted() in vm.h. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,37 +11,9 @@
 #define CGROUP		"/sys/fs/cgroup"
 #define LEFT_OVER	(48 << 10)	/* bytes; the kernel's own caches */
 
-static bool put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
-/* The number behind @key in a file of lines "key number"; -1: not there. */
-static s64 number(const char *path, const char *key)
-{
-	char name[64];
-	long long n, found = -1;
-	FILE *f = fopen(path, "r");
-
-	if (!f)
-		return -1;
-	if (!key && fscanf(f, "%lld", &n) == 1)
-		found = n;
-	while (key && fscanf(f, "%63s %lld", name, &n) == 2)
-		if (!strcmp(name, key))
-			found = n;
-	fclose(f);
-	return found;
-}
-
 static s64 module_refs(void)
 {
-	return number("/sys/module/posada/refcnt", NULL);
+	return file_number("/sys/module/posada/refcnt", NULL);
 }
 
 /* FPU states of guests: vmalloc()ed, and charged to nobody. */
@@ -70,9 +41,9 @@ static s64 memory_left(const char *group)
 	for (i = 0; i < 100; i++) {
 		/* Dentries and inodes of the program that it was. */
 		snprintf(path, sizeof(path), "%s/memory.reclaim", group);
-		put(path, "16M");
+		write_file(path, "16M");
 		snprintf(path, sizeof(path), "%s/memory.stat", group);
-		left = number(path, "kernel");
+		left = file_number(path, "kernel");
 		if (left <= LEFT_OVER)
 			break;
 		usleep(100000);
@@ -90,7 +61,7 @@ static void run_in(const char *group, void (*fn)(void))
 	if (!child) {
 		snprintf(path, sizeof(path), "%s/cgroup.procs", group);
 		snprintf(pid, sizeof(pid), "%d", getpid());
-		put(path, pid);
+		write_file(path, pid);
 		fn();
 		_exit(0);
 	}
@@ -108,7 +79,7 @@ void accounted(void (*fn)(void))
 	char group[64];
 	u32 i;
 
-	put(CGROUP "/cgroup.subtree_control", "+memory");
+	write_file(CGROUP "/cgroup.subtree_control", "+memory");
 	snprintf(group, sizeof(group), CGROUP "/posada-%d", getpid());
 	if (mkdir(group, 0755))
 		SKIP("no cgroup2: %s", strerror(errno));

@@ -459,30 +459,16 @@ TEST_SLOW(kill_9, 100000)
 #define KSM		MM "ksm/"
 #define THP		MM "transparent_hugepage/"
 #define COMPACT		"/proc/sys/vm/compact_memory"
-
-static bool set(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
+#define VMSTAT		"/proc/vmstat"
 
 /* One of the host's counters. */
 static u64 counter(const char *name)
 {
-	unsigned long n, found = 0;
-	char word[64];
-	FILE *f = fopen("/proc/vmstat", "r");
+	s64 n;
 
-	ASSERT_TRUE(f);
-	while (fscanf(f, "%63s %lu", word, &n) == 2)
-		if (!strcmp(word, name))
-			found = n;
-	fclose(f);
-	return found;
+	ASSERT_EQ(access(VMSTAT, R_OK), 0);
+	n = file_number(VMSTAT, name);
+	return n < 0 ? 0 : n;
 }
 
 /* Merge and part, collapse and split, move: all of it, again and again. */
@@ -491,10 +477,10 @@ static void turn_pages(void)
 	u32 n;
 
 	for (n = 0;; n++) {
-		set(KSM "run", n % 16 == 15 ? "2" : "1");
-		set(THP "enabled", n & 4 ? "never" : "always");
-		set(THP "khugepaged/defrag", n & 1 ? "1" : "0");
-		set(COMPACT, "1");
+		write_file(KSM "run", n % 16 == 15 ? "2" : "1");
+		write_file(THP "enabled", n & 4 ? "never" : "always");
+		write_file(THP "khugepaged/defrag", n & 1 ? "1" : "0");
+		write_file(COMPACT, "1");
 		usleep(20000);
 	}
 }
@@ -535,13 +521,13 @@ TEST_SLOW(kill_9_in_turmoil, 100000)
 	if (access(KSM "run", W_OK) || access(COMPACT, W_OK) || access(THP "enabled", W_OK))
 		SKIP("no KSM, compaction or transparent huge pages");
 	turmoil = true;
-	set(KSM "pages_to_scan", "20000");
-	set(KSM "sleep_millisecs", "1");
-	set(THP "khugepaged/scan_sleep_millisecs", "1");
-	set(THP "khugepaged/alloc_sleep_millisecs", "1");
-	set(THP "khugepaged/pages_to_scan", "4096");
+	write_file(KSM "pages_to_scan", "20000");
+	write_file(KSM "sleep_millisecs", "1");
+	write_file(THP "khugepaged/scan_sleep_millisecs", "1");
+	write_file(THP "khugepaged/alloc_sleep_millisecs", "1");
+	write_file(THP "khugepaged/pages_to_scan", "4096");
 	accounted(kills_in_turmoil_loop);
-	set(KSM "run", "2");
-	set(KSM "run", "0");
-	set(THP "enabled", "always");
+	write_file(KSM "run", "2");
+	write_file(KSM "run", "0");
+	write_file(THP "enabled", "always");
 }

@@ -124,6 +124,33 @@ unsigned int test_time_scale(void)
 	return n > 0 ? n : 1;
 }
 
+bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+s64 file_number(const char *path, const char *key)
+{
+	char name[64];
+	long long n, found = -1;
+	FILE *f = fopen(path, "r");
+
+	if (!f)
+		return -1;
+	if (!key && fscanf(f, "%lld", &n) == 1)
+		found = n;
+	while (key && fscanf(f, "%63s %lld", name, &n) == 2)
+		if (!strcmp(name, key))
+			found = n;
+	fclose(f);
+	return found;
+}
+
 /* Run one case in a child; returns its exit code, -1 if it cannot be killed. */
 static int run_case(const struct test *t, const char *name, char *note, size_t bytes)
 {

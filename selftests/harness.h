@@ -59,6 +59,13 @@ extern u32 test_backend;
 
 /* How many times slower than others this host is: POSADA_TEST_TIME. */
 unsigned int test_time_scale(void);
+/* Write to a file that is there; false: it is not, or takes less. */
+bool write_file(const char *path, const char *text);
+/*
+ * The number behind @key in a file of lines "key number", or without @key the
+ * one that the file begins with; -1: it is not there.
+ */
+s64 file_number(const char *path, const char *key);
 /* Print "# text" and note the failure. */
 __attribute__((format(printf, 3, 4)))
 void test_fail(const char *file, int line, const char *fmt, ...);

@@ -21,16 +21,6 @@
 
 #define TRACING "/sys/kernel/tracing/"
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 /* The file's text, in a buffer that the next call reuses. */
 static const char *read_file(const char *path)
 {

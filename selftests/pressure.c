@@ -371,16 +371,6 @@ TEST(attack_on_memfd)
 	attack(map_aligned(64 * 4096, MAP_SHARED, fd), 64 * 4096, 20, attack_shmem);
 }
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 static u64 read_number(const char *path)
 {
 	char text[32] = "";

@@ -60,15 +60,14 @@ static void check_memory(struct vcpu *v, u64 phys_limit)
 	const struct posada_exit_memory *m = &v->run->memory;
 	bool inside = m->gpa < FUZZ_MEM_BYTES;
 
-	if (m->gpa >= phys_limit) {
-		if (is_qemu_for_table(v))
-			return;
-		dump(v);
-	}
+	if (m->gpa >= phys_limit && is_qemu_for_table(v))
+		return;
 	if (m->gpa >= phys_limit || m->flags & ~MEM_FLAGS || m->insn_len > 15 ||
-	    m->pad[0] | m->pad[1] | m->pad[2])
+	    m->pad[0] | m->pad[1] | m->pad[2]) {
+		dump(v);
 		fuzz_fail("memory exit: gpa %llx, flags %x, %u insn bytes", m->gpa, m->flags,
 			  m->insn_len);
+	}
 	/* All that the slot has is there, and may be written. */
 	if (inside || m->flags & (POSADA_MEM_FAULT | POSADA_MEM_READONLY))
 		fuzz_fail("memory exit in a slot: gpa %llx, flags %x", m->gpa, m->flags);
