@@ -11,7 +11,10 @@
 
 #ifdef __ASSEMBLY__
 
-/* Untrained returns after a guest; and clear buffers for guests alone. */
+/*
+ * Untrained returns after a guest; and buffers cleared before VMRUN, which
+ * AMD's CPUs may want where the kernel itself does not.
+ */
 #ifdef UNTRAIN_RET_VM
 #define POSADA_UNTRAIN_RET		UNTRAIN_RET_VM
 #else

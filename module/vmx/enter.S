@@ -35,7 +35,7 @@ SYM_FUNC_START(vmx_switch)
 	mov GPR(6)(%rsi), %rsi
 
 	/* Leave no host data in the CPU's buffers. Clobbers ZF alone. */
-	POSADA_CLEAR_CPU_BUFFERS
+	CLEAR_CPU_BUFFERS
 
 	jnc 7f
 6:	vmresume
