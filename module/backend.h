@@ -20,7 +20,7 @@ struct posada_pt_format;
 
 /* Why the guest was left. Order: hottest first, indexes exits.c's table. */
 enum posada_exit_kind {
-	POSADA_X_NONE,		/* the backend dealt with it: enter again */
+	POSADA_X_NONE,		/* nothing to do: enter again */
 	POSADA_X_HOST_IRQ,	/* the host has an interrupt or NMI to take */
 	POSADA_X_TIMER,		/* vcpu->deadline, or the bound of an entry */
 	POSADA_X_MSR,		/* msr */
@@ -35,7 +35,7 @@ enum posada_exit_kind {
 	POSADA_X_SKIP,		/* an insn without effect here (WBINVD, ...) */
 	POSADA_X_XSETBV,
 	POSADA_X_CR,		/* cr: a write that the CPU left to us */
-	POSADA_X_DR,		/* dr: while a debugger has the real ones */
+	POSADA_X_DR,		/* dr, if a debugger may have the real ones */
 	POSADA_X_FAULT,		/* fault: raise this exception in the guest */
 	POSADA_X_DEBUG,		/* debug: #DB or #BP was intercepted */
 	POSADA_X_TASK,		/* task: the CPU does not switch tasks */
@@ -156,11 +156,24 @@ struct posada_exit_row {
 #define POSADA_WINDOW_PRIO_OF(w) (((w) >> 8) & 0xf)
 
 /*
+ * Registers that have no number of an MSR, where no MSR is. Those that a
+ * backend has not: DR6, the core keeps it; PDPTE, the CPU reads the four
+ * entries of PAE paging from memory.
+ */
+enum posada_switched_reg {
+	POSADA_REG_DR6 = 0xffff0000U,
+	POSADA_REG_DR7,
+	POSADA_REG_TSC_OFFSET,	/* guest TSC = host TSC + this */
+	POSADA_REG_PDPTE,	/* ... of outside of long mode */
+	POSADA_REG_PDPTE_END = POSADA_REG_PDPTE + 4
+};
+
+/*
  * The operations. Context "task": sleepable, vcpu->mutex held, preemption on.
  * "atomic": preemption off, on vcpu->cpu, vCPU loaded. "irqoff": interrupts
  * off too. Register values that move on each exit live in struct posada_vcpu
- * (regs, shadow, cr8): enter() loads them and stores them back, and cpl and
- * long64 with them; every other register moves by the calls below.
+ * (regs, shadow, nmi_masked, cr8): enter() loads them and stores them back,
+ * and cpl and long64 with them; every other register moves by the calls below.
  */
 struct posada_backend {
 	const char *name;
@@ -170,6 +183,7 @@ struct posada_backend {
 	const struct posada_pt_format *format;
 	int pt_levels;
 	size_t vcpu_bytes;	/* of what vcpu->arch points to */
+	int vcpu_pages;		/* and vcpu->arch_page, POSADA_ARCH_PAGES at most */
 	u8 hypercall[3];	/* the instruction */
 	bool large_no_exec;	/* what guests execute has to be 4 KiB pages */
 	/* enter() ends at vcpu->deadline, if not before; set by probe(). */
@@ -179,27 +193,25 @@ struct posada_backend {
 	 * Task, once at load. 0, or -ENODEV (the CPU has none), -EPERM (the
 	 * firmware locked it), -EOPNOTSUPP (a needed part is missing), -EBUSY
 	 * (another hypervisor holds it);
-	 * @why gets one line in words on failure.
+	 * @why gets one line in words on failure, but for -ENOMEM. What it
+	 * takes by posada_keep_pages(), the core frees.
 	 */
 	int (*probe)(const char **why);
-	void (*unprobe)(void);		/* task, each CPU was taken down */
 	/*
 	 * Irqoff, on the CPU, none of its vCPUs in a guest: leave no trace of
 	 * virtualization on it. load() brings the CPU up when it has to.
 	 */
 	void (*cpu_down)(void);
 
-	/*
-	 * Task: fill vcpu->arch, which is zero; 0, -ENOMEM. vcpu_free() undoes
-	 * it, also one that failed half way.
-	 */
-	int (*vcpu_init)(struct posada_vcpu *vcpu);
+	/* Task: fill vcpu->arch and arch_page, which are zero; MSRs, too. */
+	void (*vcpu_init)(struct posada_vcpu *vcpu);
+	/* Task: no CPU may go on using them. NULL: none does. */
 	void (*vcpu_free)(struct posada_vcpu *vcpu);
 	/*
-	 * Task: the state after RESET, or INIT (which leaves MSRs alone), but
-	 * for regs, sregs and the MSRs that the core keeps.
+	 * Task: the state after INIT, which leaves MSRs alone, but for regs,
+	 * sregs and nmi_masked. Also before the first entry.
 	 */
-	void (*vcpu_reset)(struct posada_vcpu *vcpu, bool init);
+	void (*vcpu_reset)(struct posada_vcpu *vcpu);
 	/* Atomic: this CPU is going to run the vCPU; it no longer is (or NULL). */
 	void (*load)(struct posada_vcpu *vcpu);
 	void (*put)(struct posada_vcpu *vcpu);
@@ -223,43 +235,38 @@ struct posada_backend {
 	void (*inject)(struct posada_vcpu *vcpu, const struct posada_event *ev);
 	/* Atomic: ask for exactly these windows (POSADA_WINDOW_*). */
 	void (*window)(struct posada_vcpu *vcpu, u32 windows);
-	/* Task or atomic: does the CPU hold NMIs back until IRET? Set it. */
-	bool (*nmi_masked)(struct posada_vcpu *vcpu);
-	void (*set_nmi_masked)(struct posada_vcpu *vcpu, bool masked);
+	/* Task or atomic: the core set vcpu->nmi_masked. NULL: enter() looks. */
+	void (*nmi_masked)(struct posada_vcpu *vcpu);
 
 	/*
-	 * Task or atomic: segments, tables, control registers, EFER, CPL; CR8
-	 * is the core's.
+	 * Task or atomic: segments, tables, control registers, EFER; CR8 and,
+	 * to get, CPL are the core's.
 	 */
 	void (*get_sregs)(struct posada_vcpu *vcpu, struct posada_sregs *s);
 	void (*set_sregs)(struct posada_vcpu *vcpu,
 			  const struct posada_sregs *s);
 	/*
-	 * Task or atomic: the four entries at CR3, when PAE paging outside of
-	 * long mode came with set_sregs(). NULL: the CPU looks by itself.
+	 * Task or atomic: just what a page walk and a fetch need, but for what
+	 * struct posada_vcpu has.
 	 */
-	void (*set_pdptes)(struct posada_vcpu *vcpu, const u64 *pdpte);
-	/* Task or atomic: just what a page walk and a fetch need. */
 	void (*get_paging)(struct posada_vcpu *vcpu, struct posada_paging *pg);
-	/*
-	 * Task or irqoff: DR6 and DR7 as the CPU has, or is to have them.
-	 * Armed (vcpu->dr.armed), DR6 is in the CPU.
-	 */
-	void (*get_dr67)(struct posada_vcpu *vcpu, u64 *dr6, u64 *dr7);
-	void (*set_dr67)(struct posada_vcpu *vcpu, u64 dr6, u64 dr7);
-	/* The same: intercept what vcpu->debug and vcpu->dr ask for. */
+	/* Task or irqoff: intercept what vcpu->debug and vcpu->dr ask for. */
 	void (*update_debug)(struct posada_vcpu *vcpu);
 	/*
-	 * Task or atomic: MSRs that the CPU switches. 0, or -ENOENT: not one
-	 * of the backend's. Values were checked by the core (msr.c).
+	 * Task or atomic: registers that the CPU switches, by an MSR's number
+	 * or POSADA_REG_*. 0, or -ENOENT: not one of the backend's. Values
+	 * were checked by the core.
 	 */
-	int (*get_msr)(struct posada_vcpu *vcpu, u32 index, u64 *value);
-	int (*set_msr)(struct posada_vcpu *vcpu, u32 index, u64 value);
-	/* Task or atomic: guest TSC = host TSC + @offset. */
-	void (*set_tsc_offset)(struct posada_vcpu *vcpu, u64 offset);
+	int (*get_reg)(struct posada_vcpu *vcpu, u32 reg, u64 *value);
+	int (*set_reg)(struct posada_vcpu *vcpu, u32 reg, u64 value);
 	/* Atomic: drop the vCPU's translations before the next entry. */
 	void (*flush_tlb)(struct posada_vcpu *vcpu);
 };
+
+/* ---- pages.c. Task ---- */
+/* 2^@order zeroed pages in a row, until posada_free_kept(); NULL: none left. */
+void *posada_keep_pages(unsigned int order);
+void posada_free_kept(void);
 
 extern struct posada_backend posada_svm, posada_vmx;
 

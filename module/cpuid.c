@@ -237,7 +237,7 @@ static void view_of(struct posada_vcpu *vcpu, struct posada_cpuid_view *v)
 {
 	struct posada_paging pg;
 
-	vcpu->ops->get_paging(vcpu, &pg);
+	posada_get_paging(vcpu, &pg);
 	v->id = vcpu->id;
 	v->count = READ_ONCE(vcpu->vm->nr_vcpus);
 	v->shift = id_bits(vcpu->vm);

@@ -3,7 +3,8 @@
  * The guest's debug registers, and a debugger's in their place.
  *
  * DR0-3 are in the CPU, and their use makes no exit, only while the guest uses
- * them, which its first access tells. DR6 and DR7 are the backend's.
+ * them, which its first access tells. DR7 is the backend's; and DR6, where the
+ * CPU switches it: else it goes with DR0-3.
  */
 #include <asm/cpufeature.h>
 #include <asm/processor.h>
@@ -16,24 +17,30 @@
 void posada_get_dregs(struct posada_vcpu *vcpu, struct posada_dregs *d)
 {
 	memcpy(d->dr, vcpu->dr.dr, sizeof(d->dr));
-	vcpu->ops->get_dr67(vcpu, &d->dr6, &d->dr7);
+	if (vcpu->ops->get_reg(vcpu, POSADA_REG_DR6, &d->dr6))
+		d->dr6 = vcpu->dr.dr6;
 	if (vcpu->dr.dr7_kept)
 		d->dr7 = vcpu->dr.dr7;
+	else
+		vcpu->ops->get_reg(vcpu, POSADA_REG_DR7, &d->dr7);
 }
 
-/* DR7 as the CPU has it, where the guest's is @dr7. */
-static u64 posada_live_dr7(struct posada_vcpu *vcpu, u64 dr7)
+/* The guest's; the CPU has a debugger's DR7 while there is one. */
+static void posada_set_dr67(struct posada_vcpu *vcpu, u64 dr6, u64 dr7)
 {
-	if (!(vcpu->debug.flags & POSADA_DEBUG_HARDWARE))
-		return dr7;
-	vcpu->dr.dr7 = dr7;
-	return POSADA_DR7_FIXED | vcpu->debug.dr7;
+	if (vcpu->ops->set_reg(vcpu, POSADA_REG_DR6, dr6))
+		vcpu->dr.dr6 = dr6;
+	if (vcpu->debug.flags & POSADA_DEBUG_HARDWARE) {
+		vcpu->dr.dr7 = dr7;
+		dr7 = POSADA_DR7_FIXED | vcpu->debug.dr7;
+	}
+	vcpu->ops->set_reg(vcpu, POSADA_REG_DR7, dr7);
 }
 
 void posada_set_dregs(struct posada_vcpu *vcpu, const struct posada_dregs *d)
 {
 	memcpy(vcpu->dr.dr, d->dr, sizeof(d->dr));
-	vcpu->ops->set_dr67(vcpu, d->dr6, posada_live_dr7(vcpu, d->dr7));
+	posada_set_dr67(vcpu, d->dr6, d->dr7);
 	/* Armed breakpoints must be in the CPU, asked for or not. */
 	if (d->dr7 & POSADA_DR7_ARMED)
 		posada_use_dregs(vcpu);
@@ -53,7 +60,7 @@ void posada_update_debug(struct posada_vcpu *vcpu)
 	posada_get_dregs(vcpu, &d);
 	vcpu->dr.dr7_kept = hardware;
 	vcpu->dr.wanted |= hardware;
-	vcpu->ops->set_dr67(vcpu, d.dr6, posada_live_dr7(vcpu, d.dr7));
+	posada_set_dr67(vcpu, d.dr6, d.dr7);
 	vcpu->ops->update_debug(vcpu);
 }
 
@@ -61,7 +68,7 @@ void posada_reset_dregs(struct posada_vcpu *vcpu)
 {
 	memset(vcpu->dr.dr, 0, sizeof(vcpu->dr.dr));
 	vcpu->dr.dr7_kept = false;
-	vcpu->ops->set_dr67(vcpu, DR6_RESERVED, POSADA_DR7_FIXED);
+	posada_set_dr67(vcpu, DR6_RESERVED, POSADA_DR7_FIXED);
 	posada_update_debug(vcpu);
 }
 
@@ -72,7 +79,7 @@ void posada_raise_dregs(struct posada_vcpu *vcpu, u64 dr6)
 	posada_get_dregs(vcpu, &d);
 	d.dr6 |= dr6;
 	d.dr7 &= ~POSADA_DR7_GD;
-	vcpu->ops->set_dr67(vcpu, d.dr6, posada_live_dr7(vcpu, d.dr7));
+	posada_set_dr67(vcpu, d.dr6, d.dr7);
 }
 
 void posada_rest_dregs(struct posada_vcpu *vcpu)

@@ -23,6 +23,7 @@
 #include <asm/nospec-branch.h>
 #include <asm/trapnr.h>
 #include "posada.h"
+#include "switch.h"
 
 /* Irqoff; until posada_context_exit() nothing may use RCU, trace or lockdep. */
 static __always_inline void posada_context_enter(void)
@@ -68,8 +69,8 @@ static __always_inline void posada_account_exit(void)
 }
 
 /*
- * DR0-3 go into the CPU for a guest, or for its debugger. Irqoff. The host's
- * own are off until hw_breakpoint_restore().
+ * DR0-3 go into the CPU for a guest, or for its debugger, and DR6 with them.
+ * Irqoff. The host's own are off until hw_breakpoint_restore().
  */
 static inline void posada_load_dr(struct posada_vcpu *vcpu)
 {
@@ -83,6 +84,7 @@ static inline void posada_load_dr(struct posada_vcpu *vcpu)
 	set_debugreg(dr[1], 1);
 	set_debugreg(dr[2], 2);
 	set_debugreg(dr[3], 3);
+	set_debugreg(vcpu->dr.dr6, 6);
 }
 
 static inline void posada_save_dr(struct posada_vcpu *vcpu)
@@ -90,12 +92,21 @@ static inline void posada_save_dr(struct posada_vcpu *vcpu)
 	unsigned long *dr = (unsigned long *)vcpu->dr.dr;
 
 	vcpu->dr.armed = false;
+	get_debugreg(vcpu->dr.dr6, 6);
+	set_debugreg(DR6_RESERVED, 6);
 	if (vcpu->debug.flags & POSADA_DEBUG_HARDWARE)
 		return;
 	get_debugreg(dr[0], 0);
 	get_debugreg(dr[1], 1);
 	get_debugreg(dr[2], 2);
 	get_debugreg(dr[3], 3);
+}
+
+/* SPEC_CTRL of both sides, where they may differ: the host's now. Irqoff. */
+static __always_inline void posada_spec_arm(struct posada_spec *spec)
+{
+	if (spec->on)
+		spec->host = this_cpu_read(x86_spec_ctrl_current);
 }
 
 /* VMSCAPE: the VMM must not be steered by what the guest trained. Irqoff. */

@@ -68,13 +68,13 @@ void posada_raise(struct posada_vcpu *vcpu, u8 vector, bool has_error,
 		/* It is acknowledged: deliver it after the exception. */
 		vcpu->extint = ev->vector;
 	} else if (ev->kind == POSADA_EVENT_NMI) {
-		vcpu->ops->set_nmi_masked(vcpu, false);
+		posada_set_nmi_masked(vcpu, false);
 		atomic_add_unless(&vcpu->nmi_pending, 1, 2);
 	}
 	if (next.has_error) {
 		struct posada_paging pg;
 
-		vcpu->ops->get_paging(vcpu, &pg);
+		posada_get_paging(vcpu, &pg);
 		next.has_error = pg.cr0 & X86_CR0_PE;
 	}
 	*ev = next;
@@ -356,7 +356,7 @@ static u64 posada_cr_value(struct posada_vcpu *vcpu)
 							  POSADA_NR_REGS)];
 		return vcpu->long64 ? value : (u32)value;
 	}
-	vcpu->ops->get_paging(vcpu, &pg);
+	posada_get_paging(vcpu, &pg);
 	if (e->cr.how == POSADA_CR_CLTS)
 		return pg.cr0 & ~X86_CR0_TS;
 	return (pg.cr0 & ~POSADA_LMSW_BITS) |
@@ -380,6 +380,7 @@ static u64 *posada_dr(struct posada_dregs *d, u8 number)
 	return number & 1 ? &d->dr7 : &d->dr6;
 }
 
+/* A guest that uses them gets the real ones, unless a debugger has them. */
 static int posada_x_dr(struct posada_vcpu *vcpu)
 {
 	u64 *gpr = &vcpu->regs.gpr[array_index_nospec(vcpu->exit.dr.gpr,
@@ -387,6 +388,10 @@ static int posada_x_dr(struct posada_vcpu *vcpu)
 	struct posada_dregs d;
 	u64 *dr = posada_dr(&d, vcpu->exit.dr.number);
 
+	if (!(vcpu->debug.flags & POSADA_DEBUG_HARDWARE)) {
+		posada_use_dregs(vcpu);
+		return 1;
+	}
 	posada_get_dregs(vcpu, &d);
 	if (!vcpu->exit.dr.write) {
 		*gpr = *dr;
@@ -450,7 +455,7 @@ static int posada_x_debug(struct posada_vcpu *vcpu)
 		posada_raise(vcpu, e->debug.vector, false, 0, e->debug.dr6);
 		return 1;
 	}
-	vcpu->ops->get_paging(vcpu, &pg);
+	posada_get_paging(vcpu, &pg);
 	vcpu->run->exit = POSADA_EXIT_DEBUG;
 	vcpu->run->debug = (struct posada_exit_debug){
 		.vector = e->debug.vector, .dr6 = e->debug.dr6,
@@ -500,9 +505,9 @@ static int posada_x_task(struct posada_vcpu *vcpu)
 	if (event)
 		vcpu->pending.kind = POSADA_EVENT_NONE;
 	if (event && e->interrupted.kind == POSADA_EVENT_NMI)
-		vcpu->ops->set_nmi_masked(vcpu, true);
+		posada_set_nmi_masked(vcpu, true);
 	else if (e->task.source == POSADA_TASK_IRET)
-		vcpu->ops->set_nmi_masked(vcpu, false);
+		posada_set_nmi_masked(vcpu, false);
 	if (e->insn_len)
 		vcpu->shadow = 0;
 	posada_get_dregs(vcpu, &d);

@@ -44,7 +44,7 @@ int posada_gva_to_gpa(struct posada_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 	struct posada_paging pg;
 	int ret;
 
-	vcpu->ops->get_paging(vcpu, &pg);
+	posada_get_paging(vcpu, &pg);
 	ret = walk(vcpu, &pg, &w);
 	*gpa = w.gpa;
 	if (page_bytes)
@@ -241,7 +241,7 @@ int posada_fetch(struct posada_vcpu *vcpu, u8 *buf)
 	struct posada_paging pg;
 	u64 bytes[2];
 
-	vcpu->ops->get_paging(vcpu, &pg);
+	posada_get_paging(vcpu, &pg);
 	if (unlikely(!cached_fetch(vcpu, &pg, bytes)))
 		return fetch_slowly(vcpu, buf, &pg);
 	memcpy(buf, bytes, INSN_MAX);
@@ -337,7 +337,7 @@ static noinline int find_length(struct posada_vcpu *vcpu,
 	u8 bytes[INSN_MAX];
 	int n, len;
 
-	vcpu->ops->get_paging(vcpu, &pg);
+	posada_get_paging(vcpu, &pg);
 	n = fetch(vcpu, &pg, bytes, &w);
 	len = measure(e, bytes, n, is_64bit(&pg));
 	if (len > 0)

@@ -24,7 +24,7 @@ static bool posada_woken(struct posada_vcpu *vcpu)
 		return false;
 	if (READ_ONCE(vcpu->unhalted) || vcpu->pending.kind)
 		return true;
-	if (atomic_read(&vcpu->nmi_pending) && !vcpu->ops->nmi_masked(vcpu))
+	if (atomic_read(&vcpu->nmi_pending) && !vcpu->nmi_masked)
 		return true;
 	return (vcpu->regs.rflags & X86_EFLAGS_IF) &&
 	       (vcpu->extint >= 0 || posada_apic_pending(vcpu) >= 0);

@@ -246,11 +246,12 @@ static int posada_probe(void)
 			posada_run_init(posada_ops);
 			return 0;
 		}
+		posada_free_kept();
 		if (r == -ENODEV)
 			continue;
 		best_r = r;
 		best = posada_backends[i]->name;
-		best_why = why;
+		best_why = r == -ENOMEM ? "out of memory" : why;
 	}
 	pr_err("posada: no %s: %s\n", best, best_why);
 	return best_r;
@@ -259,7 +260,7 @@ static int posada_probe(void)
 static void posada_unprobe(void)
 {
 	on_each_cpu(posada_ipi_cpu_down, NULL, 1);
-	posada_ops->unprobe();
+	posada_free_kept();
 }
 
 static int posada_check_host(void)

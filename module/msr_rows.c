@@ -63,14 +63,14 @@ static int write_field_host(struct posada_vcpu *vcpu,
 static void read_backend(struct posada_vcpu *vcpu, const struct msr_row *row,
 			 u32 index, u64 *value)
 {
-	if (vcpu->ops->get_msr(vcpu, index, value))
+	if (vcpu->ops->get_reg(vcpu, index, value))
 		*value = 0;
 }
 
 static int write_backend(struct posada_vcpu *vcpu, const struct msr_row *row,
 			 u32 index, u64 value, enum posada_msr_by by)
 {
-	vcpu->ops->set_msr(vcpu, index, value);
+	vcpu->ops->set_reg(vcpu, index, value);
 	return 0;
 }
 
@@ -142,7 +142,7 @@ static int write_pred_cmd(struct posada_vcpu *vcpu,
 		return 0;
 	wrmsrl(MSR_IA32_PRED_CMD, value);
 	/* Lest the next one be an exit, too. */
-	vcpu->ops->set_msr(vcpu, index, value);
+	vcpu->ops->set_reg(vcpu, index, value);
 	return 0;
 }
 
@@ -162,7 +162,7 @@ static void read_efer(struct posada_vcpu *vcpu, const struct msr_row *row,
 {
 	struct posada_paging pg;
 
-	vcpu->ops->get_paging(vcpu, &pg);
+	posada_get_paging(vcpu, &pg);
 	*value = pg.efer;
 }
 
@@ -173,7 +173,7 @@ static int check_efer(struct posada_vcpu *vcpu, const struct msr_row *row,
 
 	if (value & ~posada_cpuid_efer_mask(vcpu->vm))
 		return -EINVAL;
-	vcpu->ops->get_paging(vcpu, &pg);
+	posada_get_paging(vcpu, &pg);
 	if ((pg.cr0 & X86_CR0_PG) && ((pg.efer ^ value) & EFER_LME))
 		return -EINVAL;
 	return 0;
@@ -185,7 +185,7 @@ static int write_efer(struct posada_vcpu *vcpu, const struct msr_row *row,
 {
 	struct posada_sregs s;
 
-	vcpu->ops->get_sregs(vcpu, &s);
+	posada_get_sregs(vcpu, &s);
 	s.efer = (value & ~EFER_LMA) | (s.efer & EFER_LMA);
 	vcpu->ops->set_sregs(vcpu, &s);
 	return 0;

@@ -32,6 +32,8 @@
 #include "pagetable.h"
 
 #define POSADA_DR7_FIXED	BIT(10)	/* reads 1 */
+#define POSADA_NMI_MASKED	BIT(3)	/* or 0; as VMX has it */
+#define POSADA_RESET_PAT	0x0007040600070406ULL
 
 /* ---- memory: slots.c, guestmem.c, mmu.c ---- */
 
@@ -178,20 +180,24 @@ struct posada_msrs {
 	u64 wall_clock, system_time, steal_time, poll_control; /* KVM's */
 };
 
-/* Debug registers: dregs.c. DR6 and DR7 are the backend's. */
+/* Debug registers: dregs.c. */
 struct posada_dr {
 	bool wanted;		/* the guest uses DR0-3: no exits for them */
 	bool armed;		/* they are in the CPU */
 	bool dr7_kept;		/* dr7 is: the CPU has a debugger's */
 	u64 dr7;
 	u64 dr[4];		/* while not armed */
+	unsigned long dr6;	/* the same; if the backend does not have it */
 };
+
+#define POSADA_ARCH_PAGES	2
 
 struct posada_vcpu {
 	/* Hot: touched on each exit. */
 	struct posada_regs regs;	/* C; loaded and stored by enter() */
 	struct posada_exit exit;	/* C: the last exit */
 	u8 shadow;			/* C: POSADA_SHADOW_* */
+	u8 nmi_masked;			/* C: POSADA_NMI_MASKED: till IRET */
 	u8 cr8;				/* C: the guest's, within a series */
 	u8 cpl;				/* C: stored by enter() */
 	bool long64;			/* C: in 64-bit mode; stored by enter() */
@@ -200,6 +206,7 @@ struct posada_vcpu {
 	struct posada_vm *vm;		/* K */
 	const struct posada_backend *ops; /* K */
 	void *arch;			/* K: the backend's own part */
+	void *arch_page[POSADA_ARCH_PAGES]; /* K: and pages of it */
 	u64 deadline;			/* A: host TSC when the APIC's timer is
 					 * due, for backends with entry_timer
 					 */
@@ -403,6 +410,16 @@ void posada_mark_dirty(struct posada_vm *vm, u64 gfn);
 static inline bool posada_range_ok(u64 start, u64 bytes, u64 limit)
 {
 	return bytes <= limit && start <= limit - bytes;
+}
+
+/* What a page walk and a fetch need. Task or atomic, C. */
+static inline void posada_get_paging(struct posada_vcpu *vcpu,
+				     struct posada_paging *pg)
+{
+	vcpu->ops->get_paging(vcpu, pg);
+	pg->rflags = vcpu->regs.rflags;
+	pg->pkru = vcpu->pkru;
+	pg->cpl = vcpu->cpl;
 }
 
 /* ---- fetch.c: instruction bytes ---- */
@@ -693,28 +710,6 @@ int posada_eoi_exit(struct posada_vcpu *vcpu, u8 vector);
 /* The counter (enum posada_stat) of the last exit's cause. Any context. */
 u8 posada_exit_stat(const struct posada_vcpu *vcpu);
 
-/* ---- profile.c ---- */
-DECLARE_STATIC_KEY_FALSE(posada_profiling);
-int __must_check posada_profile_init(struct posada_vcpu *vcpu);
-void posada_profile_free(struct posada_vcpu *vcpu);
-/* POSADA_PROFILE. Task. */
-int posada_profile_read(struct posada_vcpu *vcpu, struct posada_profile *args);
-void posada_profile_note_exit(struct posada_vcpu *vcpu);
-void posada_profile_note_entry(struct posada_vcpu *vcpu);
-
-/* Irqoff; the exit is decoded, or an entry is next. */
-static __always_inline void posada_profile_exit(struct posada_vcpu *vcpu)
-{
-	if (static_branch_unlikely(&posada_profiling) && vcpu->profile)
-		posada_profile_note_exit(vcpu);
-}
-
-static __always_inline void posada_profile_entry(struct posada_vcpu *vcpu)
-{
-	if (static_branch_unlikely(&posada_profiling) && vcpu->profile)
-		posada_profile_note_entry(vcpu);
-}
-
 /* ---- halt.c ---- */
 /* Sleep until there is something to do. 1, or -EINTR. Task, C. */
 int posada_halt(struct posada_vcpu *vcpu);
@@ -748,6 +743,7 @@ void posada_give_pdptes(struct posada_vcpu *vcpu);
  * it. 0, -EINVAL: #GP. Task, C.
  */
 int posada_write_cr(struct posada_vcpu *vcpu, u8 number, u64 value);
+void posada_set_nmi_masked(struct posada_vcpu *vcpu, bool masked);
 void posada_set_events(struct posada_vcpu *vcpu, const struct posada_events *e);
 void posada_get_events(struct posada_vcpu *vcpu, struct posada_events *e);
 /* The ioctls; V or C. */

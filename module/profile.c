@@ -13,6 +13,7 @@
 #include <linux/uaccess.h>
 #include <asm/tsc.h>
 #include "posada.h"
+#include "profile.h"
 
 #define PROFILE_BITS	11
 #define PROFILE_SLOTS	(1U << PROFILE_BITS)

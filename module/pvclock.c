@@ -201,7 +201,7 @@ void posada_set_tsc_offset(struct posada_vcpu *vcpu, u64 offset)
 	if (offset == vcpu->tsc_offset)
 		return;
 	WRITE_ONCE(vcpu->tsc_offset, offset);
-	vcpu->ops->set_tsc_offset(vcpu, offset);
+	vcpu->ops->set_reg(vcpu, POSADA_REG_TSC_OFFSET, offset);
 	posada_timer_tsc_changed(vcpu);
 	/* Whether the TSCs agree is in every vCPU's clock page. */
 	posada_for_each_vcpu(i, other, vcpu->vm)

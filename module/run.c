@@ -20,6 +20,7 @@
 #include "compat.h"
 #include "entry.h"
 #include "posada.h"
+#include "profile.h"
 #include "trace.h"
 
 static void posada_no_op(struct posada_vcpu *vcpu)
@@ -139,7 +140,7 @@ static void posada_take_sipi(struct posada_vcpu *vcpu)
 
 	if (vcpu->mp_state != POSADA_MP_WAIT_SIPI || !sipi)
 		return;
-	vcpu->ops->get_sregs(vcpu, &s);
+	posada_get_sregs(vcpu, &s);
 	s.seg[POSADA_CS].selector = (sipi & 0xff) << 8;
 	s.seg[POSADA_CS].base = (sipi & 0xff) << 12;
 	vcpu->ops->set_sregs(vcpu, &s);
@@ -162,7 +163,7 @@ static int posada_step_exit(struct posada_vcpu *vcpu)
 {
 	struct posada_paging pg;
 
-	vcpu->ops->get_paging(vcpu, &pg);
+	posada_get_paging(vcpu, &pg);
 	vcpu->run->exit = POSADA_EXIT_DEBUG;
 	vcpu->run->debug = (struct posada_exit_debug){
 		.vector = 1, .dr6 = DR_STEP,
@@ -278,7 +279,7 @@ static void posada_pick_event(struct posada_vcpu *vcpu)
 		vcpu->pending.kind = POSADA_EVENT_NONE;
 	}
 	if (unlikely(atomic_read(&vcpu->nmi_pending))) {
-		if (busy || vcpu->shadow || vcpu->ops->nmi_masked(vcpu)) {
+		if (busy || vcpu->shadow || vcpu->nmi_masked) {
 			windows |= POSADA_WINDOW_NMI;
 		} else {
 			struct posada_event nmi = {

@@ -52,7 +52,7 @@ static noinline int posada_check_v8086(struct posada_vcpu *vcpu,
 	struct posada_paging pg;
 	u64 efer;
 
-	vcpu->ops->get_paging(vcpu, &pg);
+	posada_get_paging(vcpu, &pg);
 	efer = s ? s->efer : pg.efer;
 	/* There is no virtual-8086 mode in long mode. */
 	return efer & EFER_LMA ? -EINVAL : 0;
@@ -224,7 +224,6 @@ static void posada_normal_seg(struct posada_sregs *s, int i)
 	}
 }
 
-/* Some CPUs want the top table of PAE paging given, when its memory is there. */
 static void posada_put_sregs(struct posada_vcpu *vcpu,
 			     const struct posada_sregs *s)
 {
@@ -232,24 +231,29 @@ static void posada_put_sregs(struct posada_vcpu *vcpu,
 	vcpu->cpl = s->cpl;
 	vcpu->long64 = (s->efer & EFER_LMA) &&
 		       (s->seg[POSADA_CS].attr & POSADA_SEG_L);
-	if (vcpu->ops->set_pdptes && (s->cr0 & X86_CR0_PG) &&
-	    (s->cr4 & X86_CR4_PAE) && !(s->efer & EFER_LMA))
+	if ((s->cr0 & X86_CR0_PG) && (s->cr4 & X86_CR4_PAE) &&
+	    !(s->efer & EFER_LMA))
 		set_bit(POSADA_REQ_PDPTES, &vcpu->requests);
 }
 
-#define POSADA_PDPTES		4	/* 32 bytes, aligned */
+#define POSADA_PDPTES	(POSADA_REG_PDPTE_END - POSADA_REG_PDPTE)
 
-/* Where there is no memory there is no table, and the guest faults. */
+/*
+ * Some CPUs want the top table of PAE paging, 32 bytes, given when its memory
+ * is there. Where there is none there is no table, and the guest faults.
+ */
 void posada_give_pdptes(struct posada_vcpu *vcpu)
 {
 	u64 pdpte[POSADA_PDPTES] = {};
 	struct posada_paging pg;
+	int i;
 
-	vcpu->ops->get_paging(vcpu, &pg);
+	posada_get_paging(vcpu, &pg);
 	if (posada_gpa_read(vcpu->vm, round_down((u32)pg.cr3, sizeof(pdpte)),
 			    pdpte, sizeof(pdpte)))
 		memset(pdpte, 0, sizeof(pdpte));
-	vcpu->ops->set_pdptes(vcpu, pdpte);
+	for (i = 0; i < POSADA_PDPTES; i++)
+		vcpu->ops->set_reg(vcpu, POSADA_REG_PDPTE + i, pdpte[i]);
 }
 
 #define POSADA_PCID_MASK	0xfffULL
@@ -313,8 +317,16 @@ void posada_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
 void posada_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
 {
 	vcpu->ops->get_sregs(vcpu, s);
+	s->cpl = vcpu->cpl;
 	s->cr8 = posada_apic_get_cr8(vcpu);
 	memset(s->pad, 0, sizeof(s->pad));
+}
+
+void posada_set_nmi_masked(struct posada_vcpu *vcpu, bool masked)
+{
+	vcpu->nmi_masked = masked ? POSADA_NMI_MASKED : 0;
+	if (vcpu->ops->nmi_masked)
+		vcpu->ops->nmi_masked(vcpu);
 }
 
 void posada_set_events(struct posada_vcpu *vcpu, const struct posada_events *e)
@@ -327,7 +339,7 @@ void posada_set_events(struct posada_vcpu *vcpu, const struct posada_events *e)
 	vcpu->shadow = e->shadow;
 	vcpu->extint = e->extint_pending ? e->extint_vector : -1;
 	atomic_set(&vcpu->nmi_pending, e->nmi_pending);
-	vcpu->ops->set_nmi_masked(vcpu, e->nmi_masked);
+	posada_set_nmi_masked(vcpu, e->nmi_masked);
 }
 
 void posada_get_events(struct posada_vcpu *vcpu, struct posada_events *e)
@@ -335,7 +347,7 @@ void posada_get_events(struct posada_vcpu *vcpu, struct posada_events *e)
 	*e = (struct posada_events){
 		.kind = vcpu->pending.kind,
 		.nmi_pending = atomic_read(&vcpu->nmi_pending),
-		.nmi_masked = vcpu->ops->nmi_masked(vcpu),
+		.nmi_masked = vcpu->nmi_masked != 0,
 		.shadow = vcpu->shadow,
 		.extint_pending = vcpu->extint >= 0,
 		.extint_vector = max_t(s16, vcpu->extint, 0),

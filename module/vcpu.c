@@ -14,6 +14,7 @@
 #include <asm/processor-flags.h>
 #include "entry.h"
 #include "posada.h"
+#include "profile.h"
 
 /* CS:RIP after RESET and INIT: SDM volume 3, "First Instruction Executed". */
 #define POSADA_RESET_RIP	0xfff0
@@ -46,7 +47,7 @@ void posada_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 	u32 signature[4];
 
 	memset(&vcpu->regs, 0, sizeof(vcpu->regs));
-	vcpu->ops->vcpu_reset(vcpu, init);
+	vcpu->ops->vcpu_reset(vcpu);
 	posada_reset_dregs(vcpu);
 	vcpu->ops->set_sregs(vcpu, &posada_reset_sregs);
 	posada_cpuid(vcpu, 1, 0, signature);
@@ -55,6 +56,7 @@ void posada_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 	vcpu->regs.rflags = X86_EFLAGS_FIXED;
 	vcpu->shadow = 0;
 	vcpu->cpl = 0;
+	posada_set_nmi_masked(vcpu, false);
 	vcpu->long64 = false;
 	vcpu->pending.kind = POSADA_EVENT_NONE;
 	vcpu->windows = 0;
@@ -67,7 +69,31 @@ void posada_vcpu_reset(struct posada_vcpu *vcpu, bool init)
 		vcpu->pkru = 0;
 	}
 	vcpu->mp_state = vcpu->id ? POSADA_MP_WAIT_SIPI : POSADA_MP_RUNNABLE;
-	vcpu->ops->set_tsc_offset(vcpu, vcpu->tsc_offset);
+	vcpu->ops->set_reg(vcpu, POSADA_REG_TSC_OFFSET, vcpu->tsc_offset);
+}
+
+static __must_check int posada_arch_alloc(struct posada_vcpu *vcpu)
+{
+	int i;
+
+	vcpu->arch = kzalloc(vcpu->ops->vcpu_bytes, GFP_KERNEL_ACCOUNT);
+	if (!vcpu->arch)
+		return -ENOMEM;
+	for (i = 0; i < vcpu->ops->vcpu_pages; i++) {
+		vcpu->arch_page[i] = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		if (!vcpu->arch_page[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void posada_arch_free(struct posada_vcpu *vcpu)
+{
+	int i;
+
+	for (i = 0; i < vcpu->ops->vcpu_pages; i++)
+		free_page((unsigned long)vcpu->arch_page[i]);
+	kfree(vcpu->arch);
 }
 
 void posada_vcpu_free(struct posada_vcpu *vcpu)
@@ -75,8 +101,9 @@ void posada_vcpu_free(struct posada_vcpu *vcpu)
 	posada_apic_free(vcpu);
 	posada_profile_free(vcpu);
 	posada_barrier_forget(vcpu);
-	vcpu->ops->vcpu_free(vcpu);
-	kfree(vcpu->arch);
+	if (vcpu->ops->vcpu_free)
+		vcpu->ops->vcpu_free(vcpu);
+	posada_arch_free(vcpu);
 	posada_mmu_free_cache(&vcpu->tables);
 	fpu_free_guest_fpstate(&vcpu->fpu);
 	free_page((unsigned long)vcpu->run);
@@ -103,18 +130,14 @@ static struct posada_vcpu *posada_vcpu_alloc(struct posada_vm *vm, u32 id)
 		goto free_vcpu;
 	if (!fpu_alloc_guest_fpstate(&vcpu->fpu))
 		goto free_run;
-	vcpu->arch = kzalloc(vm->ops->vcpu_bytes, GFP_KERNEL_ACCOUNT);
-	if (!vcpu->arch)
-		goto free_fpu;
-	if (vm->ops->vcpu_init(vcpu) || posada_profile_init(vcpu))
+	if (posada_arch_alloc(vcpu) || posada_profile_init(vcpu))
 		goto free_arch;
+	vm->ops->vcpu_init(vcpu);
 	posada_apic_init(vcpu);
 	return vcpu;
 
 free_arch:
-	vm->ops->vcpu_free(vcpu);
-	kfree(vcpu->arch);
-free_fpu:
+	posada_arch_free(vcpu);
 	fpu_free_guest_fpstate(&vcpu->fpu);
 free_run:
 	free_page((unsigned long)vcpu->run);

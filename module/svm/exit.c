@@ -69,7 +69,7 @@ static void svm_iret_progress(struct posada_vcpu *vcpu)
 
 	if (vcpu->regs.rip != svm->iret_rip && !svm->nmi_step) {
 		svm->iret_pending = false;
-		svm->nmi_masked = false;
+		vcpu->nmi_masked = 0;
 	}
 }
 
@@ -116,9 +116,9 @@ static bool svm_nmi_step_done(struct posada_vcpu *vcpu)
 		return false;
 	svm->nmi_step = false;
 	/* An IRET brought its own flags; any other insn kept ours. */
-	if (!(svm->step_flags & X86_EFLAGS_TF) && !svm->nmi_masked)
+	if (!(svm->step_flags & X86_EFLAGS_TF) && !vcpu->nmi_masked)
 		vcpu->regs.rflags &= ~(X86_EFLAGS_TF | X86_EFLAGS_RF);
-	svm->nmi_masked = false;
+	vcpu->nmi_masked = 0;
 	svm->iret_pending = false;
 	svm->vmcb->save.dr6 &= ~(u64)DR_STEP;
 	svm->vmcb->control.clean &= ~SVM_CLEAN_DR;
@@ -229,8 +229,7 @@ static void svm_decode_special(struct posada_vcpu *vcpu, u32 code)
 		break;
 	case SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR7:
 	case SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7:
-		x->kind = POSADA_X_NONE;
-		posada_use_dregs(vcpu);
+		x->kind = POSADA_X_DR;
 		break;
 	case SVM_EXIT_EXCP_BASE ... SVM_EXIT_LAST_EXCP:
 		svm_decode_exception(vcpu, code - SVM_EXIT_EXCP_BASE);

@@ -6,8 +6,6 @@
  * sets EFER.SVME for the length of one series of entries, interrupts off,
  * unless KVM has set it; KVM, which refuses a CPU with SVME set, never sees ours.
  */
-#include <linux/cpu.h>
-#include <linux/slab.h>
 #include <asm/processor.h>
 #include "svm.h"
 
@@ -42,9 +40,9 @@ static __must_check int svm_alloc_maps(void)
 {
 	int i;
 
-	svm_iopm = (void *)__get_free_pages(GFP_KERNEL, SVM_IOPM_ORDER);
-	svm_msrpm = (void *)__get_free_pages(GFP_KERNEL, SVM_MSRPM_ORDER);
-	svm_msrpm_spec = (void *)__get_free_pages(GFP_KERNEL, SVM_MSRPM_ORDER);
+	svm_iopm = posada_keep_pages(SVM_IOPM_ORDER);
+	svm_msrpm = posada_keep_pages(SVM_MSRPM_ORDER);
+	svm_msrpm_spec = posada_keep_pages(SVM_MSRPM_ORDER);
 	if (!svm_iopm || !svm_msrpm || !svm_msrpm_spec)
 		return -ENOMEM;
 	memset(svm_iopm, 0xff, PAGE_SIZE << SVM_IOPM_ORDER);
@@ -57,33 +55,19 @@ static __must_check int svm_alloc_maps(void)
 	return 0;
 }
 
-static void svm_free_cpus(void)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		struct svm_cpu *c = per_cpu_ptr(&svm_cpus, cpu);
-
-		free_page((unsigned long)c->host);
-		if (c->hsave_pa)
-			free_page((unsigned long)__va(c->hsave_pa));
-		memset(c, 0, sizeof(*c));
-	}
-}
-
 static __must_check int svm_alloc_cpus(void)
 {
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
 		struct svm_cpu *c = per_cpu_ptr(&svm_cpus, cpu);
-		unsigned long hsave = get_zeroed_page(GFP_KERNEL);
+		void *host = posada_keep_pages(0);
+		void *hsave = posada_keep_pages(0);
 
-		c->host = (void *)get_zeroed_page(GFP_KERNEL);
-		c->hsave_pa = hsave ? __pa(hsave) : 0;
-		if (!c->host || !hsave)
+		if (!host || !hsave)
 			return -ENOMEM;
-		c->host_pa = __pa(c->host);
+		c->host_pa = __pa(host);
+		c->hsave_pa = __pa(hsave);
 		c->asid_gen = 1;
 		c->asid_next = 1;
 	}
@@ -143,14 +127,6 @@ static int svm_check(const char **why)
 	return 0;
 }
 
-void svm_unprobe(void)
-{
-	svm_free_cpus();
-	free_pages((unsigned long)svm_iopm, SVM_IOPM_ORDER);
-	free_pages((unsigned long)svm_msrpm, SVM_MSRPM_ORDER);
-	free_pages((unsigned long)svm_msrpm_spec, SVM_MSRPM_ORDER);
-}
-
 int svm_probe(const char **why)
 {
 	struct posada_backend *b = &posada_svm;
@@ -158,11 +134,8 @@ int svm_probe(const char **why)
 
 	if (r)
 		return r;
-	if (svm_alloc_maps() || svm_alloc_cpus()) {
-		svm_unprobe();
-		*why = "out of memory";
+	if (svm_alloc_maps() || svm_alloc_cpus())
 		return -ENOMEM;
-	}
 	svm_max_asid = cpuid_ebx(SVM_CPUID_FUNC) - 1;
 	b->pt_levels = pgtable_l5_enabled() ? 5 : 4;
 	b->features = POSADA_FEATURE_DIRTY_LOG;

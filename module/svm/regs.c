@@ -3,7 +3,6 @@
  * The registers that the VMCB holds, to and from the neutral structs.
  */
 #include <asm/msr.h>
-#include <asm/nospec-branch.h>
 #include <asm/processor.h>
 #include <asm/trapnr.h>
 #include "../pagetable.h"
@@ -78,7 +77,6 @@ void svm_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
 	s->cr3 = v->cr3;
 	s->cr4 = v->cr4;
 	s->efer = v->efer & ~(u64)EFER_SVME;
-	s->cpl = v->cpl;
 }
 
 void svm_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
@@ -123,27 +121,9 @@ void svm_get_paging(struct posada_vcpu *vcpu, struct posada_paging *pg)
 	pg->cr3 = v->cr3;
 	pg->cr4 = v->cr4;
 	pg->efer = v->efer & ~(u64)EFER_SVME;
-	pg->rflags = vcpu->regs.rflags;
 	pg->cs_base = v->cs.base;
-	pg->pkru = vcpu->pkru;
-	pg->cpl = v->cpl;
 	pg->cs_l = v->cs.attrib & POSADA_SEG_L;
 	pg->cs_db = v->cs.attrib & POSADA_SEG_DB;
-}
-
-void svm_get_dr67(struct posada_vcpu *vcpu, u64 *dr6, u64 *dr7)
-{
-	*dr6 = to_svm(vcpu)->vmcb->save.dr6;
-	*dr7 = to_svm(vcpu)->vmcb->save.dr7;
-}
-
-void svm_set_dr67(struct posada_vcpu *vcpu, u64 dr6, u64 dr7)
-{
-	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
-
-	vmcb->save.dr6 = dr6;
-	vmcb->save.dr7 = dr7;
-	vmcb->control.clean &= ~SVM_CLEAN_DR;
 }
 
 #define SVM_ALL_DR	0x00ff00ff	/* reads, and writes */
@@ -158,12 +138,12 @@ void svm_update_debug(struct posada_vcpu *vcpu)
 		vcpu->dr.wanted ? 0 : SVM_ALL_DR;
 }
 
-/* Where the VMCB keeps an MSR, or NULL. */
-static u64 *svm_msr(struct vmcb *vmcb, u32 index)
+/* Where the VMCB keeps a register, or NULL. */
+static u64 *svm_reg(struct vmcb *vmcb, u32 reg)
 {
 	struct vmcb_save_area *s = &vmcb->save;
 
-	switch (index) {
+	switch (reg) {
 	case MSR_STAR:			return &s->star;
 	case MSR_LSTAR:			return &s->lstar;
 	case MSR_CSTAR:			return &s->cstar;
@@ -175,6 +155,9 @@ static u64 *svm_msr(struct vmcb *vmcb, u32 index)
 	case MSR_IA32_SYSENTER_ESP:	return &s->sysenter_esp;
 	case MSR_IA32_SYSENTER_EIP:	return &s->sysenter_eip;
 	case MSR_IA32_CR_PAT:		return &s->g_pat;
+	case POSADA_REG_DR6:		return &s->dr6;
+	case POSADA_REG_DR7:		return &s->dr7;
+	case POSADA_REG_TSC_OFFSET:	return &vmcb->control.tsc_offset;
 	}
 	return NULL;
 }
@@ -191,16 +174,16 @@ static void svm_spec_ctrl_passthrough(struct posada_vcpu *vcpu)
 		svm->sw.spec.on = 1;
 }
 
-int svm_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value)
+int svm_get_reg(struct posada_vcpu *vcpu, u32 reg, u64 *value)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	u64 *field = svm_msr(svm->vmcb, index);
+	u64 *field = svm_reg(svm->vmcb, reg);
 
 	if (field) {
 		*value = *field;
 		return 0;
 	}
-	if (index != MSR_IA32_SPEC_CTRL ||
+	if (reg != MSR_IA32_SPEC_CTRL ||
 	    !boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
 		return -ENOENT;
 	*value = boot_cpu_has(X86_FEATURE_V_SPEC_CTRL) ?
@@ -208,24 +191,26 @@ int svm_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value)
 	return 0;
 }
 
-int svm_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value)
+int svm_set_reg(struct posada_vcpu *vcpu, u32 reg, u64 value)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	u64 *field = svm_msr(svm->vmcb, index);
+	u64 *field = svm_reg(svm->vmcb, reg);
 
 	if (field) {
 		*field = value;
-		svm->vmcb->control.clean &= ~(SVM_CLEAN_NPT | SVM_CLEAN_SEG);
+		svm->vmcb->control.clean &= ~(SVM_CLEAN_NPT | SVM_CLEAN_SEG |
+					      SVM_CLEAN_DR |
+					      SVM_CLEAN_INTERCEPTS);
 		return 0;
 	}
 	/* Some CPUs have a barrier, but no SPEC_CTRL: nothing to pass on. */
 	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
 		return -ENOENT;
-	if (index == MSR_IA32_PRED_CMD) {
+	if (reg == MSR_IA32_PRED_CMD) {
 		svm_spec_ctrl_passthrough(vcpu);
 		return 0;
 	}
-	if (index != MSR_IA32_SPEC_CTRL)
+	if (reg != MSR_IA32_SPEC_CTRL)
 		return -ENOENT;
 	if (boot_cpu_has(X86_FEATURE_V_SPEC_CTRL))
 		svm->vmcb->save.spec_ctrl = value;
@@ -234,12 +219,4 @@ int svm_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value)
 	if (value)
 		svm_spec_ctrl_passthrough(vcpu);
 	return 0;
-}
-
-void svm_set_tsc_offset(struct posada_vcpu *vcpu, u64 offset)
-{
-	struct vmcb_control_area *c = &to_svm(vcpu)->vmcb->control;
-
-	c->tsc_offset = offset;
-	c->clean &= ~SVM_CLEAN_INTERCEPTS;
 }

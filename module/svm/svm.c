@@ -3,18 +3,13 @@
  * The SVM backend: the life of a vCPU's part, the entry, events. host.c has
  * the CPUs, regs.c the registers, exit.c the exits; enter.S switches.
  */
-#include <linux/gfp.h>
-#include <asm/debugreg.h>
 #include <asm/msr.h>
-#include <asm/nospec-branch.h>
 #include <asm/processor.h>
-#include <asm/spec-ctrl.h>
 #include <asm/trapnr.h>
 #include "../entry.h"
 #include "../pagetable.h"
 #include "svm.h"
 
-#define SVM_RESET_PAT		0x0007040600070406ULL
 #define SVM_PAUSE_COUNT		3000	/* PAUSEs before an exit */
 #define SVM_PAUSE_THRESHOLD	128	/* cycles that keep a loop a loop */
 
@@ -82,38 +77,23 @@ static void svm_init_control(struct posada_vcpu *vcpu)
 	c->nested_cr3 = vcpu->vm->mmu.root;
 }
 
-static int svm_vcpu_init(struct posada_vcpu *vcpu)
+static void svm_vcpu_init(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	svm->vmcb = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!svm->vmcb)
-		return -ENOMEM;
+	svm->vmcb = vcpu->arch_page[0];
 	svm->sw.vmcb = __pa(svm->vmcb);
 	svm->asid_cpu = -1;
+	svm->vmcb->save.g_pat = POSADA_RESET_PAT;
 	svm_init_control(vcpu);
-	return 0;
 }
 
-static void svm_vcpu_free(struct posada_vcpu *vcpu)
-{
-	free_page((unsigned long)to_svm(vcpu)->vmcb);
-}
-
-static void svm_vcpu_reset(struct posada_vcpu *vcpu, bool init)
+static void svm_vcpu_reset(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	struct vmcb_save_area *s = &svm->vmcb->save;
 
-	if (!init) {
-		memset(s, 0, sizeof(*s));
-		s->g_pat = SVM_RESET_PAT;
-	}
-	svm->nmi_masked = false;
-	svm->iret_pending = false;
 	svm->nmi_step = false;
 	svm->shadow_step = SVM_SHADOW_KEPT;
-	svm_intercept(svm, INTERCEPT_IRET, false);
 	svm_window(vcpu, 0);
 	svm->vmcb->control.event_inj = 0;
 	svm->vmcb->control.clean = 0;
@@ -229,13 +209,6 @@ static __always_inline void svm_collect(struct posada_vcpu *vcpu,
 	}
 }
 
-/* The spec-ctrl values of both sides, where they may differ. */
-static __always_inline void svm_spec_ctrl(struct svm_vcpu *svm)
-{
-	if (svm->sw.spec.on)
-		svm->sw.spec.host = this_cpu_read(x86_spec_ctrl_current);
-}
-
 /*
  * Beside KVM, SVME is set for one series only. EFER cannot change meanwhile;
  * VM_HSAVE_PA stays: without SVME it means nothing.
@@ -290,7 +263,7 @@ static void svm_arm(struct posada_vcpu *vcpu)
 
 	if (unlikely(svm->asid_gen != cpu->asid_gen))
 		svm_new_asid(svm, cpu);
-	svm_spec_ctrl(svm);
+	posada_spec_arm(&svm->sw.spec);
 	if (static_branch_unlikely(&posada_polite))
 		svm_borrow(cpu);
 	else if (unlikely(!cpu->up))
@@ -322,7 +295,7 @@ static void svm_inject(struct posada_vcpu *vcpu, const struct posada_event *ev)
 	svm->injected = *ev;
 	svm->unusual = true;
 	if (ev->kind == POSADA_EVENT_NMI) {
-		svm->nmi_masked = true;
+		vcpu->nmi_masked = POSADA_NMI_MASKED;
 		svm_intercept(svm, INTERCEPT_IRET, true);
 	} else if (ev->kind == POSADA_EVENT_EXCEPTION &&
 		   ev->vector == X86_TRAP_PF) {
@@ -379,7 +352,7 @@ void svm_window(struct posada_vcpu *vcpu, u32 windows)
 	}
 	svm_irq_window(svm, windows);
 	if ((windows & POSADA_WINDOW_NMI) && !svm->nmi_step &&
-	    (svm->iret_pending || !svm->nmi_masked)) {
+	    (svm->iret_pending || !vcpu->nmi_masked)) {
 		svm->nmi_step = true;
 		svm->iret_rip = vcpu->regs.rip;
 		svm->step_flags = vcpu->regs.rflags;
@@ -387,18 +360,12 @@ void svm_window(struct posada_vcpu *vcpu, u32 windows)
 	}
 }
 
-static bool svm_nmi_masked(struct posada_vcpu *vcpu)
-{
-	return to_svm(vcpu)->nmi_masked;
-}
-
-static void svm_set_nmi_masked(struct posada_vcpu *vcpu, bool masked)
+static void svm_nmi_masked(struct posada_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	svm->nmi_masked = masked;
 	svm->iret_pending = false;
-	svm_intercept(svm, INTERCEPT_IRET, masked);
+	svm_intercept(svm, INTERCEPT_IRET, vcpu->nmi_masked);
 }
 
 struct posada_backend posada_svm = {
@@ -407,11 +374,10 @@ struct posada_backend posada_svm = {
 	.format = &svm_npt,
 	.hypercall = { 0x0f, 0x01, 0xd9 },	/* VMMCALL */
 	.vcpu_bytes = sizeof(struct svm_vcpu),
+	.vcpu_pages = 1,
 	.probe = svm_probe,
-	.unprobe = svm_unprobe,
 	.cpu_down = svm_cpu_down,
 	.vcpu_init = svm_vcpu_init,
-	.vcpu_free = svm_vcpu_free,
 	.vcpu_reset = svm_vcpu_reset,
 	.load = svm_load,
 	.arm = svm_arm,
@@ -421,15 +387,11 @@ struct posada_backend posada_svm = {
 	.inject = svm_inject,
 	.window = svm_window,
 	.nmi_masked = svm_nmi_masked,
-	.set_nmi_masked = svm_set_nmi_masked,
 	.get_sregs = svm_get_sregs,
 	.set_sregs = svm_set_sregs,
 	.get_paging = svm_get_paging,
-	.get_dr67 = svm_get_dr67,
-	.set_dr67 = svm_set_dr67,
 	.update_debug = svm_update_debug,
-	.get_msr = svm_get_msr,
-	.set_msr = svm_set_msr,
-	.set_tsc_offset = svm_set_tsc_offset,
+	.get_reg = svm_get_reg,
+	.set_reg = svm_set_reg,
 	.flush_tlb = svm_flush_tlb,
 };

@@ -36,7 +36,6 @@ struct svm_vcpu {
 	struct svm_cpu *cpu;	/* the one it is loaded on */
 	u32 asid_gen;		/* of svm_cpu.asid_gen; 0: needs a new ASID */
 	int asid_cpu;		/* whose ASID it is */
-	bool nmi_masked;	/* since an NMI went in, until IRET is done */
 	bool iret_pending;	/* IRET was seen at iret_rip, not yet done */
 	bool unusual;		/* any of iret_pending, shadow_step, shadow_in,
 				 * injected.kind
@@ -51,8 +50,7 @@ struct svm_vcpu {
 };
 
 struct svm_cpu {
-	struct vmcb *host;	/* VMSAVE area */
-	u64 host_pa;
+	u64 host_pa;		/* VMSAVE area */
 	u64 hsave_pa;		/* VMRUN's own save area */
 	u32 asid_gen;		/* never 0 */
 	u32 asid_next;
@@ -121,7 +119,6 @@ extern void *svm_msrpm;			/* every MSR but the allow list */
 extern void *svm_msrpm_spec;		/* and SPEC_CTRL, PRED_CMD */
 
 int svm_probe(const char **why);
-void svm_unprobe(void);
 void svm_cpu_down(void);
 
 /* exit.c */
@@ -136,12 +133,9 @@ void svm_flush_tlb(struct posada_vcpu *vcpu);
 void svm_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s);
 void svm_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
 void svm_get_paging(struct posada_vcpu *vcpu, struct posada_paging *pg);
-void svm_get_dr67(struct posada_vcpu *vcpu, u64 *dr6, u64 *dr7);
-void svm_set_dr67(struct posada_vcpu *vcpu, u64 dr6, u64 dr7);
 void svm_update_debug(struct posada_vcpu *vcpu);
-int svm_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value);
-int svm_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value);
-void svm_set_tsc_offset(struct posada_vcpu *vcpu, u64 offset);
+int svm_get_reg(struct posada_vcpu *vcpu, u32 reg, u64 *value);
+int svm_set_reg(struct posada_vcpu *vcpu, u32 reg, u64 value);
 
 /* enter.S. Irqoff, GIF clear: @regs is posada_regs.gpr. */
 void svm_switch(struct svm_switch *sw, u64 *regs);

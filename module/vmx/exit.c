@@ -35,12 +35,9 @@ static const struct posada_exit_row vmx_rows[VMX_NR_REASONS] = {
 	[EXIT_REASON_RDPMC]	= POSADA_ROW_FAULT(X86_TRAP_GP),
 	[EXIT_REASON_MCE_DURING_VMENTRY] = POSADA_ROW(POSADA_X_MACHINE_CHECK),
 	/* Instructions that this CPU model does not have. */
-	[EXIT_REASON_VMCLEAR] = VMX_UD, [EXIT_REASON_VMLAUNCH] = VMX_UD,
-	[EXIT_REASON_VMPTRLD] = VMX_UD, [EXIT_REASON_VMPTRST] = VMX_UD,
-	[EXIT_REASON_VMREAD] = VMX_UD, [EXIT_REASON_VMRESUME] = VMX_UD,
-	[EXIT_REASON_VMWRITE] = VMX_UD, [EXIT_REASON_VMOFF] = VMX_UD,
-	[EXIT_REASON_VMON] = VMX_UD, [EXIT_REASON_INVEPT] = VMX_UD,
-	[EXIT_REASON_INVVPID] = VMX_UD, [EXIT_REASON_VMFUNC] = VMX_UD,
+	[EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON] = VMX_UD,
+	[EXIT_REASON_INVEPT] = VMX_UD, [EXIT_REASON_INVVPID] = VMX_UD,
+	[EXIT_REASON_VMFUNC] = VMX_UD,
 	[EXIT_REASON_MWAIT_INSTRUCTION] = VMX_UD,
 	[EXIT_REASON_MONITOR_INSTRUCTION] = VMX_UD,
 	[VMX_REASON_GETSEC] = VMX_UD, [VMX_REASON_RSM] = VMX_UD,
@@ -50,7 +47,7 @@ static const struct posada_exit_row vmx_rows[VMX_NR_REASONS] = {
 static void vmx_unblock_nmi(struct posada_vcpu *vcpu, u64 info)
 {
 	if ((info & INTR_INFO_UNBLOCK_NMI) && !vcpu->exit.interrupted.kind)
-		to_vmx(vcpu)->nmi_masked = GUEST_INTR_STATE_NMI;
+		vcpu->nmi_masked = POSADA_NMI_MASKED;
 }
 
 static void vmx_decode_exception(struct posada_vcpu *vcpu, u64 dr6)
@@ -77,10 +74,8 @@ static void vmx_decode_exception(struct posada_vcpu *vcpu, u64 dr6)
 #define VMX_IO_STRING	BIT(4)
 #define VMX_IO_PORT	16
 
-static void vmx_decode_port(struct posada_vcpu *vcpu, u64 info)
+static void vmx_decode_port(struct posada_exit *x, u64 info)
 {
-	struct posada_exit *x = &vcpu->exit;
-
 	x->kind = POSADA_X_PORT;
 	x->insn_len = vmx_tell(VM_EXIT_INSTRUCTION_LEN);
 	x->port.port = info >> VMX_IO_PORT;
@@ -107,10 +102,9 @@ static void vmx_decode_memory(struct posada_vcpu *vcpu, u64 info)
 #define VMX_CR_GPR	8
 
 /* Only writes of CR0 and CR4 make an exit. */
-static void vmx_decode_cr(struct posada_vcpu *vcpu, u64 info)
+static void vmx_decode_cr(struct posada_exit *x, u64 info)
 {
 	static const u8 how[] = { [2] = POSADA_CR_CLTS, [3] = POSADA_CR_LMSW };
-	struct posada_exit *x = &vcpu->exit;
 
 	x->kind = POSADA_X_CR;
 	x->insn_len = vmx_tell(VM_EXIT_INSTRUCTION_LEN);
@@ -120,15 +114,8 @@ static void vmx_decode_cr(struct posada_vcpu *vcpu, u64 info)
 	x->cr.word = info >> LMSW_SOURCE_DATA_SHIFT;
 }
 
-/* A guest that uses them gets the real ones, unless a debugger has them. */
-static void vmx_decode_dr(struct posada_vcpu *vcpu, u64 info)
+static void vmx_decode_dr(struct posada_exit *x, u64 info)
 {
-	struct posada_exit *x = &vcpu->exit;
-
-	x->kind = POSADA_X_NONE;
-	posada_use_dregs(vcpu);
-	if (!(vcpu->debug.flags & POSADA_DEBUG_HARDWARE))
-		return;
 	x->kind = POSADA_X_DR;
 	x->insn_len = vmx_tell(VM_EXIT_INSTRUCTION_LEN);
 	x->dr.number = info & DEBUG_REG_ACCESS_NUM;
@@ -138,9 +125,8 @@ static void vmx_decode_dr(struct posada_vcpu *vcpu, u64 info)
 
 #define VMX_TASK_SOURCE	30	/* two bits: POSADA_TASK_* */
 
-static void vmx_decode_task(struct posada_vcpu *vcpu, u64 info)
+static void vmx_decode_task(struct posada_exit *x, u64 info)
 {
-	struct posada_exit *x = &vcpu->exit;
 	u32 event = vmx_tell(IDT_VECTORING_INFO_FIELD);
 
 	x->kind = POSADA_X_TASK;
@@ -164,23 +150,23 @@ static noinline void vmx_decode_special(struct posada_vcpu *vcpu)
 		vmx_decode_exception(vcpu, info);
 		break;
 	case EXIT_REASON_IO_INSTRUCTION:
-		vmx_decode_port(vcpu, info);
+		vmx_decode_port(x, info);
 		break;
 	case EXIT_REASON_EPT_VIOLATION:
 		vmx_decode_memory(vcpu, info);
 		break;
 	case EXIT_REASON_CR_ACCESS:
-		vmx_decode_cr(vcpu, info);
+		vmx_decode_cr(x, info);
 		break;
 	case EXIT_REASON_DR_ACCESS:
-		vmx_decode_dr(vcpu, info);
+		vmx_decode_dr(x, info);
 		break;
 	case EXIT_REASON_EOI_INDUCED:
 		x->kind = POSADA_X_EOI;
 		x->eoi.vector = info;
 		break;
 	case EXIT_REASON_TASK_SWITCH:
-		vmx_decode_task(vcpu, info);
+		vmx_decode_task(x, info);
 		break;
 	default:
 		x->kind = POSADA_X_UNKNOWN;
@@ -248,9 +234,8 @@ void vmx_decode(struct posada_vcpu *vcpu)
 	if (unlikely(info & VECTORING_INFO_VALID_MASK))
 		posada_event_cut(&x->interrupted, info,
 				 vmx_tell(IDT_VECTORING_ERROR_CODE), vmx->cr2);
-	/* Row 0 sends reasons past the table the long way, too. */
-	row = &vmx_rows[reason < VMX_NR_REASONS ?
-			array_index_nospec(reason, VMX_NR_REASONS) : 0];
+	/* A reason past the table gets row 0, which goes the long way. */
+	row = &vmx_rows[array_index_nospec(reason, VMX_NR_REASONS)];
 	x->head = row->head;
 	if (row->insn) {
 		x->insn_len = vmx_tell(VM_EXIT_INSTRUCTION_LEN);

@@ -9,9 +9,7 @@
  * in VMX operation, its current VMCS is put back; if not, VMX is on for this
  * stretch alone, and KVM, which refuses a CPU with CR4.VMXE set, never sees it.
  */
-#include <linux/cpu.h>
 #include <linux/moduleparam.h>
-#include <linux/slab.h>
 #include <asm/desc.h>
 #include <asm/perf_event.h>
 #include <asm/processor.h>
@@ -205,7 +203,7 @@ static __must_check int vmx_alloc_maps(void)
 {
 	int i, map;
 
-	vmx_maps = (void *)__get_free_pages(GFP_KERNEL, VMX_MAPS_ORDER);
+	vmx_maps = posada_keep_pages(VMX_MAPS_ORDER);
 	if (!vmx_maps)
 		return -ENOMEM;
 	memset(vmx_maps, 0xff, PAGE_SIZE << VMX_MAPS_ORDER);
@@ -229,18 +227,6 @@ void vmx_set_intercepts(struct vmx_vcpu *vmx)
 
 /* ---- the CPUs ---- */
 
-static void vmx_free_cpus(void)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		struct vmx_cpu *c = per_cpu_ptr(&vmx_cpus, cpu);
-
-		free_page((unsigned long)c->vmxon);
-		memset(c, 0, sizeof(*c));
-	}
-}
-
 static __must_check int vmx_alloc_cpus(void)
 {
 	int cpu;
@@ -249,7 +235,7 @@ static __must_check int vmx_alloc_cpus(void)
 		struct vmx_cpu *c = per_cpu_ptr(&vmx_cpus, cpu);
 
 		INIT_LIST_HEAD(&c->active);
-		c->vmxon = (void *)get_zeroed_page(GFP_KERNEL);
+		c->vmxon = posada_keep_pages(0);
 		if (!c->vmxon)
 			return -ENOMEM;
 		*(u32 *)c->vmxon = vmx_basic_vmcs_revision_id(vmx_have[VMX_BASIC]);
@@ -295,7 +281,7 @@ static void vmx_clear(struct vmx_vcpu *vmx)
 {
 	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
 
-	vmx_write_back(__pa(vmx->vmcs));
+	vmx_write_back(vmx->vmcs);
 	if (cpu->current_vcpu == vmx)
 		cpu->current_vcpu = NULL;
 	list_del(&vmx->link);
@@ -366,8 +352,8 @@ void vmx_acquire(struct vmx_vcpu *vmx)
 		cpu->up = vmx_on(cpu);
 	/* A new one becomes a VMCS by this. */
 	if (vmx->host_cpu < 0)
-		vmx_write_back(__pa(vmx->vmcs));
-	vmx_point(__pa(vmx->vmcs));
+		vmx_write_back(vmx->vmcs);
+	vmx_point(vmx->vmcs);
 	cpu->current_vcpu = vmx;
 	if (vmx->cpu != id) {
 		vmx->cpu = id;
@@ -392,15 +378,18 @@ void vmx_evict(struct vmx_vcpu *vmx, int but)
 		smp_call_function_single(cpu, vmx_ipi_clear, vmx, 1);
 }
 
-void vmx_begin(struct vmx_vcpu *vmx, struct vmx_hold *hold)
+struct vmx_hold vmx_begin(struct vmx_vcpu *vmx)
 {
+	struct vmx_hold hold;
+
 	preempt_disable();
 	/* A loaded vCPU is on this CPU already: no IPI with interrupts off. */
 	vmx_evict(vmx, smp_processor_id());
-	local_irq_save(hold->irqs);
-	hold->acquired = this_cpu_read(vmx_cpus.current_vcpu) != vmx;
-	if (hold->acquired)
+	local_irq_save(hold.irqs);
+	hold.acquired = this_cpu_read(vmx_cpus.current_vcpu) != vmx;
+	if (hold.acquired)
 		vmx_acquire(vmx);
+	return hold;
 }
 
 void vmx_end(struct vmx_hold *hold)
@@ -413,22 +402,16 @@ void vmx_end(struct vmx_hold *hold)
 
 u64 vmx_peek(struct vmx_vcpu *vmx, u32 field)
 {
-	struct vmx_hold hold;
-	u64 value;
+	struct vmx_hold hold __cleanup(vmx_end) = vmx_begin(vmx);
 
-	vmx_begin(vmx, &hold);
-	value = vmx_read(field);
-	vmx_end(&hold);
-	return value;
+	return vmx_read(field);
 }
 
 void vmx_poke(struct vmx_vcpu *vmx, u32 field, u64 value)
 {
-	struct vmx_hold hold;
+	struct vmx_hold hold __cleanup(vmx_end) = vmx_begin(vmx);
 
-	vmx_begin(vmx, &hold);
 	vmx_write(field, value);
-	vmx_end(&hold);
 }
 
 #define VMX_FLUSH_VPID	((VMX_VPID_INVVPID_BIT |			\
@@ -514,23 +497,14 @@ static void vmx_describe(struct posada_backend *b)
 	posada_live_probe();
 }
 
-void vmx_unprobe(void)
-{
-	vmx_free_cpus();
-	free_pages((unsigned long)vmx_maps, VMX_MAPS_ORDER);
-}
-
 int vmx_probe(const char **why)
 {
 	int r = vmx_check(why);
 
 	if (r)
 		return r;
-	if (vmx_alloc_maps() || vmx_alloc_cpus()) {
-		vmx_unprobe();
-		*why = "out of memory";
+	if (vmx_alloc_maps() || vmx_alloc_cpus())
 		return -ENOMEM;
-	}
 	vmx_describe(&posada_vmx);
 	return 0;
 }

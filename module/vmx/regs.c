@@ -3,7 +3,6 @@
  * The registers that the VMCS holds, to and from the neutral structs.
  */
 #include <asm/msr.h>
-#include <asm/nospec-branch.h>
 #include <asm/processor.h>
 #include <asm/tlbflush.h>
 #include <asm/trapnr.h>
@@ -98,26 +97,14 @@ static void vmx_set_efer(struct vmx_vcpu *vmx, u64 efer)
 	vmx->syscall = efer & EFER_SCE;
 }
 
-/* SYSCALL's are in the CPU for a guest that can use them, while it is loaded. */
-static void vmx_sync_live(struct posada_vcpu *vcpu)
-{
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-
-	preempt_disable();
-	if (vcpu->cpu >= 0)
-		posada_live_sync(&vmx->live, vmx->syscall);
-	preempt_enable();
-}
-
 /* ---- all of them ---- */
 
 void vmx_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	struct vmx_hold hold;
+	struct vmx_hold hold __cleanup(vmx_end) = vmx_begin(vmx);
 	int i;
 
-	vmx_begin(vmx, &hold);
 	for (i = 0; i < POSADA_NR_SEGS; i++)
 		vmx_get_seg(i, &s->seg[i]);
 	s->gdt = (struct posada_table){ vmx_read(GUEST_GDTR_BASE),
@@ -128,19 +115,15 @@ void vmx_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
 	s->cr3 = vmx_read(GUEST_CR3);
 	s->cr4 = vmx_cr4(vmx);
 	s->efer = vmx_read(GUEST_IA32_EFER);
-	vmx_end(&hold);
 	s->cr2 = vmx->cr2;
-	s->cpl = (s->seg[POSADA_SS].attr & POSADA_SEG_DPL) >>
-		 POSADA_SEG_DPL_SHIFT;
 }
 
 void vmx_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	struct vmx_hold hold;
+	struct vmx_hold hold __cleanup(vmx_end) = vmx_begin(vmx);
 	int i;
 
-	vmx_begin(vmx, &hold);
 	for (i = 0; i < POSADA_NR_SEGS; i++)
 		vmx_set_seg(s, i);
 	vmx_write(GUEST_GDTR_BASE, s->gdt.base);
@@ -151,58 +134,27 @@ void vmx_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
 	vmx_write(GUEST_CR3, s->cr3);
 	vmx_set_cr4(vcpu, s->cr4);
 	vmx_set_efer(vmx, s->efer);
-	vmx_end(&hold);
 	vmx->cr2 = s->cr2;
 	/* Paging may mean something else now; translations may not survive. */
-	vmx->todo |= VMX_TODO_VPID;
-	vmx_sync_live(vcpu);
-}
-
-/* SVM reads these four from memory, as it needs them. */
-void vmx_set_pdptes(struct posada_vcpu *vcpu, const u64 *pdpte)
-{
-	int i;
-
-	for (i = 0; i < 4; i++)
-		vmx_poke(to_vmx(vcpu), GUEST_PDPTR0 + 2 * i, pdpte[i]);
+	vmx->todo |= VMX_TODO_VPID | VMX_TODO_LIVE;
 }
 
 void vmx_get_paging(struct posada_vcpu *vcpu, struct posada_paging *pg)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	struct vmx_hold hold;
-	u32 ar;
+	struct vmx_hold hold __cleanup(vmx_end) = vmx_begin(vmx);
+	u32 ar = vmx_read(GUEST_CS_AR_BYTES);
 
-	vmx_begin(vmx, &hold);
 	pg->cr0 = vmx_cr0();
 	pg->cr3 = vmx_read(GUEST_CR3);
 	pg->cr4 = vmx_cr4(vmx);
 	pg->efer = vmx_read(GUEST_IA32_EFER);
 	pg->cs_base = vmx_read(GUEST_CS_BASE);
-	ar = vmx_read(GUEST_CS_AR_BYTES);
-	pg->cpl = VMX_AR_DPL(vmx_read(GUEST_SS_AR_BYTES));
-	vmx_end(&hold);
-	pg->rflags = vcpu->regs.rflags;
-	pg->pkru = vcpu->pkru;
 	pg->cs_l = ar & VMX_AR_L_MASK;
 	pg->cs_db = ar & VMX_AR_DB_MASK;
 }
 
-/* ---- debug registers ---- */
-
-void vmx_get_dr67(struct posada_vcpu *vcpu, u64 *dr6, u64 *dr7)
-{
-	*dr6 = vcpu->dr.armed ? vmx_live_dr6() : to_vmx(vcpu)->dr6;
-	*dr7 = vmx_peek(to_vmx(vcpu), GUEST_DR7);
-}
-
-void vmx_set_dr67(struct posada_vcpu *vcpu, u64 dr6, u64 dr7)
-{
-	to_vmx(vcpu)->dr6 = dr6;
-	if (vcpu->dr.armed)
-		set_debugreg(dr6, 6);
-	vmx_poke(to_vmx(vcpu), GUEST_DR7, dr7);
-}
+/* ---- others ---- */
 
 void vmx_update_debug(struct posada_vcpu *vcpu)
 {
@@ -221,85 +173,64 @@ void vmx_update_debug(struct posada_vcpu *vcpu)
 	vmx->todo |= VMX_TODO_CONTROL;
 }
 
-/* ---- MSRs ---- */
-
-/* Where the VMCS keeps an MSR, or 0. */
-static u32 vmx_msr_field(u32 index)
+/* Where the VMCS keeps a register, or 0. */
+static u32 vmx_field(u32 reg)
 {
-	switch (index) {
+	switch (reg) {
 	case MSR_FS_BASE:		return GUEST_FS_BASE;
 	case MSR_GS_BASE:		return GUEST_GS_BASE;
 	case MSR_IA32_SYSENTER_CS:	return GUEST_SYSENTER_CS;
 	case MSR_IA32_SYSENTER_ESP:	return GUEST_SYSENTER_ESP;
 	case MSR_IA32_SYSENTER_EIP:	return GUEST_SYSENTER_EIP;
 	case MSR_IA32_CR_PAT:		return GUEST_IA32_PAT;
+	case POSADA_REG_DR7:		return GUEST_DR7;
+	case POSADA_REG_TSC_OFFSET:	return TSC_OFFSET;
+	case POSADA_REG_PDPTE ... POSADA_REG_PDPTE_END - 1:
+		return GUEST_PDPTR0 + 2 * (reg - POSADA_REG_PDPTE);
 	}
 	return 0;
 }
 
-/* Where we keep it, or NULL. */
-static u64 *vmx_msr(struct vmx_vcpu *vmx, u32 index)
+/* Where we keep it, or NULL. No exit asks for KERNEL_GS_BASE while loaded. */
+static u64 *vmx_kept(struct vmx_vcpu *vmx, u32 reg)
 {
-	if (index == MSR_KERNEL_GS_BASE)
+	if (reg == MSR_KERNEL_GS_BASE)
 		return &vmx->kernel_gs_base;
-	if (index == MSR_IA32_SPEC_CTRL)
+	if (reg == MSR_IA32_SPEC_CTRL)
 		return &vmx->sw.spec.guest;
-	return posada_live_msr(&vmx->live, index);
+	return posada_live_msr(&vmx->live, reg);
 }
 
-int vmx_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value)
+int vmx_get_reg(struct posada_vcpu *vcpu, u32 reg, u64 *value)
 {
-	u64 *kept = vmx_msr(to_vmx(vcpu), index);
-	u32 field = vmx_msr_field(index);
+	u64 *kept = vmx_kept(to_vmx(vcpu), reg);
+	u32 field = vmx_field(reg);
 
-	if (field)
-		*value = vmx_peek(to_vmx(vcpu), field);
-	else if (!kept)
+	if (!field && !kept)
 		return -ENOENT;
-	else if (index == MSR_KERNEL_GS_BASE && vcpu->cpu >= 0)
-		rdmsrl(MSR_KERNEL_GS_BASE, *value);
-	else
-		*value = *kept;
+	*value = field ? vmx_peek(to_vmx(vcpu), field) : *kept;
 	return 0;
 }
 
-/* The guest uses SPEC_CTRL or PRED_CMD: no more exits for them. */
-static void vmx_spec_ctrl_passthrough(struct vmx_vcpu *vmx)
-{
-	struct vmx_hold hold;
-
-	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
-		return;
-	vmx_begin(vmx, &hold);
-	vmx->spec_msrs = true;
-	vmx_set_intercepts(vmx);
-	vmx_end(&hold);
-	vmx->sw.spec.on = 1;
-}
-
-int vmx_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value)
+int vmx_set_reg(struct posada_vcpu *vcpu, u32 reg, u64 value)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u64 *kept = vmx_msr(vmx, index);
-	u32 field = vmx_msr_field(index);
+	u64 *kept = vmx_kept(vmx, reg);
+	u32 field = vmx_field(reg);
 
 	if (field)
 		vmx_poke(vmx, field, value);
 	else if (kept)
 		*kept = value;
-	else if (index != MSR_IA32_PRED_CMD)
+	else if (reg != MSR_IA32_PRED_CMD)
 		return -ENOENT;
-	if (index == MSR_KERNEL_GS_BASE && vcpu->cpu >= 0)
-		wrmsrl(MSR_KERNEL_GS_BASE, value);
-	if (kept)
-		vmx_sync_live(vcpu);
-	if (index == MSR_IA32_PRED_CMD ||
-	    (index == MSR_IA32_SPEC_CTRL && value))
-		vmx_spec_ctrl_passthrough(vmx);
+	vmx->todo |= VMX_TODO_LIVE;
+	/* The guest uses SPEC_CTRL or PRED_CMD: no more exits for them. */
+	if ((reg == MSR_IA32_PRED_CMD || (reg == MSR_IA32_SPEC_CTRL && value)) &&
+	    boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL)) {
+		vmx->spec_msrs = true;
+		vmx->sw.spec.on = 1;
+		vmx->todo |= VMX_TODO_INTERCEPTS;
+	}
 	return 0;
-}
-
-void vmx_set_tsc_offset(struct posada_vcpu *vcpu, u64 offset)
-{
-	vmx_poke(to_vmx(vcpu), TSC_OFFSET, offset);
 }

@@ -3,17 +3,13 @@
  * The VMX backend: the life of a vCPU's part, the entry, events. host.c has
  * the CPUs, regs.c the registers, exit.c the exits; enter.S switches.
  */
-#include <linux/gfp.h>
-#include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/msr.h>
-#include <asm/nospec-branch.h>
 #include <asm/processor.h>
 #include <asm/special_insns.h>
 #include <asm/trapnr.h>
 #include "vmx.h"
 
-#define VMX_RESET_PAT		0x0007040600070406ULL
 #define VMX_PLE_GAP		128	/* cycles that keep a loop a loop */
 #define VMX_PLE_WINDOW		4096	/* cycles of a loop before an exit */
 #define VMX_ENTRY_MS		10	/* an entry lasts at most */
@@ -25,6 +21,9 @@ static_assert(HOST_RSP == VMX_HOST_RSP);
 static_assert(POSADA_WORD_VALID == INTR_INFO_VALID_MASK);
 static_assert(POSADA_WORD_ERROR == INTR_INFO_DELIVER_CODE_MASK);
 static_assert(POSADA_WORD_TYPE == INTR_INFO_INTR_TYPE_MASK);
+static_assert(POSADA_NMI_MASKED == GUEST_INTR_STATE_NMI);
+static_assert(POSADA_SHADOW_STI == GUEST_INTR_STATE_STI);
+static_assert(POSADA_SHADOW_MOV_SS == GUEST_INTR_STATE_MOV_SS);
 
 /* ---- a vCPU: creation, reset, load ---- */
 
@@ -49,24 +48,10 @@ static const struct {
 	{ HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8 }, { HOST_FS_BASE, 0 },
 	{ GUEST_INTR_STATUS, 0 }, { EOI_EXIT_BITMAP0, 0 },
 	{ EOI_EXIT_BITMAP1, 0 }, { EOI_EXIT_BITMAP2, 0 }, { EOI_EXIT_BITMAP3, 0 },
+	{ GUEST_SYSENTER_CS, 0 }, { GUEST_SYSENTER_ESP, 0 },
+	{ GUEST_SYSENTER_EIP, 0 }, { GUEST_IA32_DEBUGCTL, 0 },
+	{ GUEST_IA32_PAT, POSADA_RESET_PAT },
 };
-
-static void vmx_init_controls(struct posada_vcpu *vcpu)
-{
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(vmx_constants); i++)
-		vmx_write(vmx_constants[i].field, vmx_constants[i].value);
-	vmx_write(PIN_BASED_VM_EXEC_CONTROL, vmx_have[VMX_PIN]);
-	vmx_write(VM_EXIT_CONTROLS, vmx_have[VMX_EXIT]);
-	vmx_write(EPT_POINTER, vmx->eptp);
-	/* Translations are tagged by the root table, too: unique in a VM will do. */
-	vmx_write(VIRTUAL_PROCESSOR_ID, vcpu->id + 1);
-	vmx_set_intercepts(vmx);
-	vmx_write(VIRTUAL_APIC_PAGE_ADDR, __pa(vmx->vapic));
-	vmx->timed = true;
-}
 
 /* What is the same on all CPUs, for good. host.c and vmx_arm() have the rest. */
 static void vmx_init_host(void)
@@ -83,14 +68,37 @@ static void vmx_init_host(void)
 	vmx_write(HOST_IA32_PAT, native_read_msr(MSR_IA32_CR_PAT));
 }
 
+/* All of it: the memory may have been an active VMCS once. */
 static void vmx_init_vmcs(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	struct vmx_hold hold;
+	struct vmx_hold hold __cleanup(vmx_end) = vmx_begin(vmx);
+	int i;
 
-	*(u32 *)vmx->vmcs = vmx_basic_vmcs_revision_id(vmx_have[VMX_BASIC]);
+	for (i = 0; i < ARRAY_SIZE(vmx_constants); i++)
+		vmx_write(vmx_constants[i].field, vmx_constants[i].value);
+	vmx_write(PIN_BASED_VM_EXEC_CONTROL, vmx_have[VMX_PIN]);
+	vmx_write(VM_EXIT_CONTROLS, vmx_have[VMX_EXIT]);
+	vmx_write(EPT_POINTER, vmx->eptp);
+	/* Translations are tagged by the root table, too: unique in a VM will do. */
+	vmx_write(VIRTUAL_PROCESSOR_ID, vcpu->id + 1);
+	vmx_write(VIRTUAL_APIC_PAGE_ADDR, __pa(vcpu->arch_page[1]));
+	vmx_init_host();
+}
+
+static void vmx_vcpu_init(struct posada_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 *vmcs = vcpu->arch_page[0];
+
+	*vmcs = vmx_basic_vmcs_revision_id(vmx_have[VMX_BASIC]);
+	vmx->vmcs = __pa(vmcs);
+	vmx->cpu = -1;
 	vmx->host_cpu = -1;
-	vmx->tpr = vmx->vapic + VMX_VAPIC_TPR;
+	vmx->tpr = vcpu->arch_page[1] + VMX_VAPIC_TPR;
+	if (vmx_has(VMX_CPU2, VMX_VIRTUAL_APIC))
+		vcpu->apic.page = vcpu->arch_page[1];
+	vmx->timed = true;
 	posada_live_init(&vmx->live);
 	vmx->cpu_control = vmx_have[VMX_CPU];
 	vmx->eptp = vcpu->vm->mmu.root | VMX_EPTP_MT_WB |
@@ -100,47 +108,12 @@ static void vmx_init_vmcs(struct posada_vcpu *vcpu)
 	/* With IBRS, each exit has to write it. */
 	if (boot_cpu_has(X86_FEATURE_KERNEL_IBRS))
 		vmx->sw.spec.on = 1;
-	vmx_begin(vmx, &hold);
-	/* The memory may have been an active VMCS once. */
-	vmx_init_controls(vcpu);
-	vmx_init_host();
-	vmx_end(&hold);
+	vmx_init_vmcs(vcpu);
 }
 
 static void vmx_vcpu_free(struct posada_vcpu *vcpu)
 {
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-
-	vmx_evict(vmx, -1);
-	free_page((unsigned long)vmx->vmcs);
-	free_page((unsigned long)vmx->vapic);
-}
-
-static int vmx_vcpu_init(struct posada_vcpu *vcpu)
-{
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-
-	vmx->cpu = -1;
-	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	vmx->vapic = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->vmcs || !vmx->vapic)
-		return -ENOMEM;
-	if (vmx_has(VMX_CPU2, VMX_VIRTUAL_APIC))
-		vcpu->apic.page = vmx->vapic;
-	vmx_init_vmcs(vcpu);
-	return 0;
-}
-
-static void vmx_reset_msrs(struct vmx_vcpu *vmx)
-{
-	memset(vmx->live.guest, 0, sizeof(vmx->live.guest));
-	vmx->kernel_gs_base = 0;
-	vmx->sw.spec.guest = 0;
-	vmx_write(GUEST_SYSENTER_CS, 0);
-	vmx_write(GUEST_SYSENTER_ESP, 0);
-	vmx_write(GUEST_SYSENTER_EIP, 0);
-	vmx_write(GUEST_IA32_PAT, VMX_RESET_PAT);
-	vmx_write(GUEST_IA32_DEBUGCTL, 0);
+	vmx_evict(to_vmx(vcpu), -1);
 }
 
 /*
@@ -162,25 +135,20 @@ static void vmx_window(struct posada_vcpu *vcpu, u32 windows)
 	vmx->todo |= VMX_TODO_CONTROL;
 }
 
-static void vmx_vcpu_reset(struct posada_vcpu *vcpu, bool init)
+static void vmx_vcpu_reset(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	struct vmx_hold hold;
+	struct vmx_hold hold __cleanup(vmx_end) = vmx_begin(vmx);
 
-	vmx_begin(vmx, &hold);
-	if (!init)
-		vmx_reset_msrs(vmx);
 	vmx_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	vmx_write(GUEST_INTERRUPTIBILITY_INFO, 0);
 	vmx->interruptibility = 0;
-	vmx->nmi_masked = 0;
 	/* The VMCS has none of these as the run page may have them. */
 	vmx->rsp = ~0ULL;
 	vmx->rflags = ~0ULL;
-	vmx->todo = VMX_TODO_EPT;
+	vmx->todo = VMX_TODO_EPT | VMX_TODO_LIVE | VMX_TODO_INTERCEPTS;
 	vmx_window(vcpu, 0);
-	vmx_end(&hold);
 }
 
 static void vmx_load(struct posada_vcpu *vcpu)
@@ -240,17 +208,13 @@ static noinline void vmx_commit_rest(struct vmx_vcpu *vmx)
 		vmx_write(VM_ENTRY_INTR_INFO_FIELD, vmx->inject_info);
 		vmx_write(VM_ENTRY_EXCEPTION_ERROR_CODE, vmx->inject_error);
 	}
+	if (vmx->todo & VMX_TODO_INTERCEPTS)
+		vmx_set_intercepts(vmx);
+	if (vmx->todo & VMX_TODO_LIVE)
+		posada_live_sync(&vmx->live, vmx->syscall);
 	if (vmx->todo & (VMX_TODO_VPID | VMX_TODO_EPT))
 		vmx_flush_now(vmx);
 	vmx->todo = 0;
-}
-
-static u32 vmx_shadow(struct posada_vcpu *vcpu)
-{
-	if (vcpu->shadow == POSADA_SHADOW_MOV_SS)
-		return GUEST_INTR_STATE_MOV_SS;
-	/* Without IF, VMX knows no shadow of STI. */
-	return vcpu->regs.rflags & X86_EFLAGS_IF ? GUEST_INTR_STATE_STI : 0;
 }
 
 /* The shadow and masked NMIs; and a trap due after the shadow, as VMX has it. */
@@ -259,6 +223,9 @@ static noinline void vmx_commit_shadow(struct posada_vcpu *vcpu, u32 state)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u64 debug;
 
+	/* Without IF, VMX knows no shadow of STI. */
+	if (!(vcpu->regs.rflags & X86_EFLAGS_IF))
+		state &= ~GUEST_INTR_STATE_STI;
 	/* An interrupt that goes in ends a shadow: it had none. */
 	if ((vmx->todo & VMX_TODO_INJECT) &&
 	    (vmx->inject_info & INTR_INFO_INTR_TYPE_MASK) <= INTR_TYPE_NMI_INTR)
@@ -276,13 +243,11 @@ static noinline void vmx_commit_shadow(struct posada_vcpu *vcpu, u32 state)
 static __always_inline void vmx_commit(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 state = vmx->nmi_masked;
+	u32 state = vcpu->nmi_masked | vcpu->shadow;
 
 	vmx_write(GUEST_RIP, vcpu->regs.rip);
 	vmx_keep(GUEST_RSP, &vmx->rsp, vcpu->regs.gpr[POSADA_RSP]);
 	vmx_keep(GUEST_RFLAGS, &vmx->rflags, vcpu->regs.rflags);
-	if (unlikely(vcpu->shadow))
-		state |= vmx_shadow(vcpu);
 	if (unlikely(state != vmx->interruptibility || vcpu->shadow))
 		vmx_commit_shadow(vcpu, state);
 	if (!vmx->apic)
@@ -304,13 +269,10 @@ static __always_inline void vmx_collect(struct posada_vcpu *vcpu)
 	vcpu->regs.gpr[POSADA_RSP] = vmx->rsp;
 	vcpu->regs.rflags = vmx->rflags;
 	vmx->interruptibility = state;
-	vmx->nmi_masked = state & GUEST_INTR_STATE_NMI;
-	vcpu->shadow = 0;
-	if (unlikely(state & VMX_SHADOW))
-		vcpu->shadow = state & GUEST_INTR_STATE_STI ?
-			       POSADA_SHADOW_STI : POSADA_SHADOW_MOV_SS;
+	vcpu->nmi_masked = state & GUEST_INTR_STATE_NMI;
+	vcpu->shadow = state & VMX_SHADOW;
 	/* No trap is due but after a shadow; Bochs says so of each cut short. */
-	else if (unlikely(vmx->rflags & X86_EFLAGS_TF))
+	if (unlikely(vmx->rflags & X86_EFLAGS_TF) && !vcpu->shadow)
 		vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	vcpu->cr8 = *vmx->tpr >> 4;
 	vcpu->cpl = VMX_AR_DPL(vmx_tell(GUEST_SS_AR_BYTES));
@@ -341,15 +303,6 @@ static noinstr void vmx_enter(struct posada_vcpu *vcpu)
 	instrumentation_end();
 }
 
-/* What of the host's an exit loads, and a series may find changed. */
-static __always_inline void vmx_commit_host(struct vmx_vcpu *vmx)
-{
-	vmx_keep(HOST_CR3, &vmx->host_cr3, __read_cr3());
-	vmx_keep(HOST_CR4, &vmx->host_cr4, __read_cr4());
-	vmx_keep(HOST_FS_BASE, &vmx->host_fs_base, vmx->thread.fs_base);
-	posada_thread_drop(&vmx->thread);
-}
-
 static void vmx_arm_apic(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -367,18 +320,19 @@ static void vmx_arm(struct posada_vcpu *vcpu)
 
 	if (unlikely(this_cpu_read(vmx_cpus.current_vcpu) != vmx))
 		vmx_acquire(vmx);
-	vmx_commit_host(vmx);
+	/* What of the host's an exit loads, and a series may find changed. */
+	vmx_keep(HOST_CR3, &vmx->host_cr3, __read_cr3());
+	vmx_keep(HOST_CR4, &vmx->host_cr4, __read_cr4());
+	vmx_keep(HOST_FS_BASE, &vmx->host_fs_base, vmx->thread.fs_base);
+	posada_thread_drop(&vmx->thread);
 	/* The guest's APIC has come to x2APIC mode, or has left it. */
 	if (unlikely(vcpu->apic.lent != vmx->apic)) {
 		vmx->apic = vcpu->apic.lent;
-		vmx_set_intercepts(vmx);
+		vmx->todo |= VMX_TODO_INTERCEPTS;
 	}
 	if (vmx->apic)
 		vmx_arm_apic(vcpu);
-	if (vmx->sw.spec.on)
-		vmx->sw.spec.host = this_cpu_read(x86_spec_ctrl_current);
-	if (unlikely(vcpu->dr.armed))
-		set_debugreg(vmx->dr6, 6);
+	posada_spec_arm(&vmx->sw.spec);
 	if (posada_l1d_leaks)
 		posada_l1d_flush(&vmx->l1d_due);
 }
@@ -392,10 +346,6 @@ static void vmx_disarm(struct posada_vcpu *vcpu)
 		vcpu->apic.status = vmx->intr_status;
 	}
 	vmx_release(this_cpu_ptr(&vmx_cpus));
-	if (unlikely(vcpu->dr.armed)) {
-		vmx->dr6 = vmx_live_dr6();
-		set_debugreg(DR6_RESERVED, 6);
-	}
 	/* The exit left DEBUGCTL 0. */
 	if (unlikely(vmx->thread.debugctl))
 		update_debugctlmsr(vmx->thread.debugctl);
@@ -409,33 +359,20 @@ static void vmx_disarm(struct posada_vcpu *vcpu)
 static void vmx_inject(struct posada_vcpu *vcpu, const struct posada_event *ev)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	struct posada_paging pg;
 
 	vmx->inject_info = posada_event_word(ev) & ~POSADA_WORD_ERROR;
 	vmx->inject_error = ev->has_error ? ev->error : 0;
 	vmx->todo |= VMX_TODO_INJECT;
 	/* The entry masks NMIs again. */
 	if (ev->kind == POSADA_EVENT_NMI)
-		vmx->nmi_masked = 0;
+		vcpu->nmi_masked = 0;
 	if (ev->kind != POSADA_EVENT_EXCEPTION)
 		return;
-	if (VMX_ERROR_CODES & BIT(ev->vector)) {
-		vmx_get_paging(vcpu, &pg);
-		if (pg.cr0 & X86_CR0_PE)
-			vmx->inject_info |= POSADA_WORD_ERROR;
-	}
+	if ((VMX_ERROR_CODES & BIT(ev->vector)) &&
+	    (vmx_peek(vmx, GUEST_CR0) & X86_CR0_PE))
+		vmx->inject_info |= POSADA_WORD_ERROR;
 	if (ev->vector == X86_TRAP_PF)
 		vmx->cr2 = ev->payload;
-}
-
-static bool vmx_nmi_masked(struct posada_vcpu *vcpu)
-{
-	return to_vmx(vcpu)->nmi_masked;
-}
-
-static void vmx_set_nmi_masked(struct posada_vcpu *vcpu, bool masked)
-{
-	to_vmx(vcpu)->nmi_masked = masked ? GUEST_INTR_STATE_NMI : 0;
 }
 
 static void vmx_flush_tlb(struct posada_vcpu *vcpu)
@@ -448,8 +385,8 @@ struct posada_backend posada_vmx = {
 	.id = POSADA_BACKEND_VMX,
 	.hypercall = { 0x0f, 0x01, 0xc1 },	/* VMCALL */
 	.vcpu_bytes = sizeof(struct vmx_vcpu),
+	.vcpu_pages = 2,
 	.probe = vmx_probe,
-	.unprobe = vmx_unprobe,
 	.cpu_down = vmx_cpu_down,
 	.vcpu_init = vmx_vcpu_init,
 	.vcpu_free = vmx_vcpu_free,
@@ -462,17 +399,11 @@ struct posada_backend posada_vmx = {
 	.decode = vmx_decode,
 	.inject = vmx_inject,
 	.window = vmx_window,
-	.nmi_masked = vmx_nmi_masked,
-	.set_nmi_masked = vmx_set_nmi_masked,
 	.get_sregs = vmx_get_sregs,
 	.set_sregs = vmx_set_sregs,
-	.set_pdptes = vmx_set_pdptes,
 	.get_paging = vmx_get_paging,
-	.get_dr67 = vmx_get_dr67,
-	.set_dr67 = vmx_set_dr67,
 	.update_debug = vmx_update_debug,
-	.get_msr = vmx_get_msr,
-	.set_msr = vmx_set_msr,
-	.set_tsc_offset = vmx_set_tsc_offset,
+	.get_reg = vmx_get_reg,
+	.set_reg = vmx_set_reg,
 	.flush_tlb = vmx_flush_tlb,
 };

@@ -36,6 +36,8 @@ struct vmx_switch {
 #define VMX_TODO_CONTROL	BIT(1)	/* cpu_control, tpr_threshold */
 #define VMX_TODO_VPID		BIT(2)	/* drop linear translations */
 #define VMX_TODO_EPT		BIT(3)	/* drop all translations */
+#define VMX_TODO_LIVE		BIT(4)	/* live, syscall */
+#define VMX_TODO_INTERCEPTS	BIT(5)	/* apic, spec_msrs */
 
 struct vmx_vcpu {
 	struct vmx_switch sw;
@@ -44,12 +46,11 @@ struct vmx_vcpu {
 	u32 todo;
 	u32 interruptibility;	/* what the VMCS has */
 	u32 reason;		/* of the last exit, or VMX_NO_ENTRY */
-	u32 nmi_masked;		/* GUEST_INTR_STATE_NMI or 0 */
 	u32 *tpr;		/* in the virtual-APIC page */
 	bool timed;		/* the VMCS has a deadline's timer */
 	u64 host_cr3, host_cr4, host_fs_base;	/* what the VMCS has */
 
-	void *vmcs, *vapic;	/* pages */
+	u64 vmcs;		/* its physical address */
 	bool apic;		/* the VMCS has VMX_VIRTUAL_APIC */
 	bool spec_msrs;		/* ... and no exits for SPEC_CTRL, PRED_CMD */
 	u64 intr_status, eoi_exits[4]; /* what the VMCS has */
@@ -66,7 +67,6 @@ struct vmx_vcpu {
 	struct posada_live live; /* SYSCALL's MSRs */
 	u64 kernel_gs_base;	/* while not loaded */
 	struct posada_thread thread; /* while loaded */
-	u64 dr6;		/* while not armed */
 };
 
 struct vmx_cpu {
@@ -149,14 +149,6 @@ static __always_inline void vmx_keep(u64 field, u64 *has, u64 value)
 	*has = value;
 }
 
-static inline u64 vmx_live_dr6(void)
-{
-	unsigned long dr6;
-
-	get_debugreg(dr6, 6);
-	return dr6;
-}
-
 /* host.c: constant once probed */
 extern u64 vmx_have[VMX_NR_WORDS];
 
@@ -166,7 +158,6 @@ static inline bool vmx_has(int word, u64 bits)
 }
 
 int vmx_probe(const char **why);
-void vmx_unprobe(void);
 void vmx_cpu_down(void);
 /* Irqoff: the vCPU's VMCS becomes current here; and KVM's does again. */
 void vmx_acquire(struct vmx_vcpu *vmx);
@@ -181,7 +172,7 @@ struct vmx_hold {
 	bool acquired;
 };
 
-void vmx_begin(struct vmx_vcpu *vmx, struct vmx_hold *hold);
+struct vmx_hold vmx_begin(struct vmx_vcpu *vmx);
 void vmx_end(struct vmx_hold *hold);
 /* ... and then what depends on vmx->apic and vmx->spec_msrs. */
 void vmx_set_intercepts(struct vmx_vcpu *vmx);
@@ -194,14 +185,10 @@ void vmx_decode(struct posada_vcpu *vcpu);
 /* regs.c: operations of struct posada_backend, and what goes with them */
 void vmx_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s);
 void vmx_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
-void vmx_set_pdptes(struct posada_vcpu *vcpu, const u64 *pdpte);
 void vmx_get_paging(struct posada_vcpu *vcpu, struct posada_paging *pg);
-void vmx_get_dr67(struct posada_vcpu *vcpu, u64 *dr6, u64 *dr7);
-void vmx_set_dr67(struct posada_vcpu *vcpu, u64 dr6, u64 dr7);
 void vmx_update_debug(struct posada_vcpu *vcpu);
-int vmx_get_msr(struct posada_vcpu *vcpu, u32 index, u64 *value);
-int vmx_set_msr(struct posada_vcpu *vcpu, u32 index, u64 value);
-void vmx_set_tsc_offset(struct posada_vcpu *vcpu, u64 offset);
+int vmx_get_reg(struct posada_vcpu *vcpu, u32 reg, u64 *value);
+int vmx_set_reg(struct posada_vcpu *vcpu, u32 reg, u64 value);
 
 /* enter.S. Irqoff: @regs is posada_regs.gpr. */
 void vmx_switch(struct vmx_switch *sw, u64 *regs);
