@@ -50,12 +50,13 @@ static noinline int posada_check_v8086(struct posada_vcpu *vcpu,
 				       const struct posada_sregs *s)
 {
 	struct posada_paging pg;
-	u64 efer;
+	u64 cr0, efer;
 
 	posada_get_paging(vcpu, &pg);
+	cr0 = s ? s->cr0 : pg.cr0;
 	efer = s ? s->efer : pg.efer;
-	/* There is no virtual-8086 mode in long mode. */
-	return efer & EFER_LMA ? -EINVAL : 0;
+	/* Virtual-8086 mode is a part of protected mode, not of long mode. */
+	return !(cr0 & X86_CR0_PE) || efer & EFER_LMA ? -EINVAL : 0;
 }
 
 int posada_check_mode(struct posada_vcpu *vcpu, const struct posada_regs *r,

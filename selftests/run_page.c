@@ -386,6 +386,28 @@ TEST(bad_flags)
 	EXPECT_SYNC(v, 1);
 }
 
+/* Virtual-8086 mode is a part of protected mode. */
+TEST(bad_flags_in_real_mode)
+{
+	struct vcpu *v = vm_new(1)->vcpu[0];
+
+	good = *v->run;
+	good.regs.rflags = 2;
+	vcpu_start_prot32(v, 0);
+	good.sregs = v->run->sregs;
+	good.sregs.cr0 &= ~1ULL;
+	v->run->sregs = good.sregs;
+	v->run->regs.rflags = 1ULL << 17 | 2;
+	expect_refused(v, POSADA_GROUP_REGS | POSADA_GROUP_SREGS, "VM without PE");
+	REFUSED(REGS, regs.rflags, 1ULL << 17 | 2);
+	v->run->sregs.cr0 |= 1;
+	v->run->regs.rflags = 1ULL << 17 | 2;
+	v->run->dirty = POSADA_GROUP_REGS | POSADA_GROUP_SREGS;
+	v->run->request = POSADA_RUN_EXIT_NOW;
+	EXPECT_EQ(vcpu_run(v), -EINTR);
+	REFUSED(SREGS, sregs.cr0, good.sregs.cr0);
+}
+
 TEST(bad_segments)
 {
 	struct vcpu *v = start_good();
