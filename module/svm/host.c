@@ -69,7 +69,6 @@ static __must_check int svm_alloc_cpus(void)
 		c->host_pa = __pa(host);
 		c->hsave_pa = __pa(hsave);
 		c->asid_gen = 1;
-		c->asid_next = 1;
 	}
 	return 0;
 }
@@ -98,8 +97,6 @@ void svm_cpu_down(void)
 	else if (native_read_msr(MSR_VM_HSAVE_PA) == cpu->hsave_pa)
 		native_wrmsrl(MSR_VM_HSAVE_PA, 0);
 	cpu->up = false;
-	/* What the TLB holds when it is back up, nobody knows. */
-	cpu->asid_gen++;
 }
 
 static int svm_check(const char **why)

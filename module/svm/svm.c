@@ -228,7 +228,9 @@ static __always_inline void svm_borrow(struct svm_cpu *cpu)
 static noinline void svm_bring_up(struct svm_cpu *cpu)
 {
 	svm_enable(cpu, svm_read_efer());
+	/* KVM may have used any ASID here: take new ones, and flush first. */
 	cpu->asid_gen++;
+	cpu->asid_next = svm_max_asid + 1;
 	cpu->up = true;
 }
 
@@ -261,13 +263,13 @@ static void svm_arm(struct posada_vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct svm_cpu *cpu = svm->cpu;
 
-	if (unlikely(svm->asid_gen != cpu->asid_gen))
-		svm_new_asid(svm, cpu);
-	posada_spec_arm(&svm->sw.spec);
 	if (static_branch_unlikely(&posada_polite))
 		svm_borrow(cpu);
 	else if (unlikely(!cpu->up))
 		svm_bring_up(cpu);
+	if (unlikely(svm->asid_gen != cpu->asid_gen))
+		svm_new_asid(svm, cpu);
+	posada_spec_arm(&svm->sw.spec);
 	/* Not just once a load: another thread may change the LDT. */
 	svm_save_host(cpu);
 }

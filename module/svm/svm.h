@@ -53,7 +53,7 @@ struct svm_cpu {
 	u64 host_pa;		/* VMSAVE area */
 	u64 hsave_pa;		/* VMRUN's own save area */
 	u32 asid_gen;		/* never 0 */
-	u32 asid_next;
+	u32 asid_next;		/* above svm_max_asid: flush all, then 1 */
 	bool up;		/* SVME is set, by us, until svm_cpu_down() */
 	bool borrowed;		/* SVME is set for this one series */
 	u32 efer;		/* and was clear here: EFER, its low half */
