@@ -516,7 +516,7 @@ static int posada_loop(struct posada_vcpu *vcpu)
 	int r;
 
 	do {
-		if (unlikely(vcpu->requests)) {
+		if (unlikely(READ_ONCE(vcpu->requests))) {
 			r = posada_requests(vcpu);
 			if (r <= 0)
 				return r;
