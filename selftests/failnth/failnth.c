@@ -86,7 +86,6 @@ static int at_entry(struct kprobe *probe, struct pt_regs *regs)
 }
 NOKPROBE_SYMBOL(at_entry);
 
-
 static ssize_t failnth_write(struct file *file, const char __user *buf,
 			     size_t bytes, loff_t *at)
 {
@@ -115,12 +114,18 @@ static const struct proc_ops failnth_ops = {
 	.proc_write = failnth_write,
 };
 
+static void remove_probes(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(points); i++)
+		if (points[i].there)
+			unregister_kprobe(&points[i].probe);
+}
+
 static int __init failnth_init(void)
 {
 	unsigned int i, found = 0;
-
-	if (!proc_create("failnth", 0600, NULL, &failnth_ops))
-		return -ENOMEM;
 
 	for (i = 0; i < ARRAY_SIZE(points); i++) {
 		points[i].probe.pre_handler = at_entry;
@@ -128,17 +133,20 @@ static int __init failnth_init(void)
 		found += points[i].there;
 	}
 	pr_info("failnth: probes at %u allocators\n", found);
+	/* A kernel without kprobes. */
+	if (!found)
+		return -EOPNOTSUPP;
+	if (!proc_create("failnth", 0600, NULL, &failnth_ops)) {
+		remove_probes();
+		return -ENOMEM;
+	}
 	return 0;
 }
 
 static void __exit failnth_exit(void)
 {
-	unsigned int i;
-
 	remove_proc_entry("failnth", NULL);
-	for (i = 0; i < ARRAY_SIZE(points); i++)
-		if (points[i].there)
-			unregister_kprobe(&points[i].probe);
+	remove_probes();
 }
 
 module_init(failnth_init);
