@@ -15,7 +15,8 @@ static struct {
 	u32 seconds;
 	bool tame;
 	/* Of the case that runs. */
-	const char *name;
+	const char *name, *what;
+	const u64 *done;
 	u64 episode, begun, most;
 	u64 start, told;	/* milliseconds */
 	u32 limit;
@@ -170,9 +171,11 @@ static u64 now(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-void fuzz_begin(const char *name, u32 seconds, u64 episodes)
+void fuzz_begin(const char *name, u32 seconds, u64 episodes, const u64 *done, const char *what)
 {
 	fuzz.name = name;
+	fuzz.done = done;
+	fuzz.what = what;
 	fuzz.begun = 0;
 	fuzz.episode = fuzz.first;
 	fuzz.limit = fuzz.seconds ? fuzz.seconds : seconds;
@@ -192,8 +195,9 @@ bool fuzz_next(struct rnd *r)
 	fuzz.episode = fuzz.first + fuzz.begun++;
 	seed(r, fuzz.seed, fuzz.episode);
 	if (t - fuzz.told > 1000) {
-		test_note("%s: --seed %llu --first %llu", fuzz.name,
-			  (unsigned long long)fuzz.seed, (unsigned long long)fuzz.episode);
+		test_note("%s: --seed %llu --first %llu, %llu %s before", fuzz.name,
+			  (unsigned long long)fuzz.seed, (unsigned long long)fuzz.episode,
+			  (unsigned long long)READ(*fuzz.done), fuzz.what);
 		fuzz.told = t;
 	}
 	return true;
@@ -246,10 +250,11 @@ void fuzz_fail(const char *fmt, ...)
 	test_abort();
 }
 
-void fuzz_end(u64 states, const char *what)
+void fuzz_end(void)
 {
 	test_note("%s: %llu episodes, %llu %s in %llu ms", fuzz.name, (unsigned long long)fuzz.begun,
-		  (unsigned long long)states, what, (unsigned long long)(now() - fuzz.start));
+		  (unsigned long long)READ(*fuzz.done), fuzz.what,
+		  (unsigned long long)(now() - fuzz.start));
 }
 
 static void tick(int nr)

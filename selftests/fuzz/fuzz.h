@@ -53,11 +53,12 @@ __attribute__((format(printf, 1, 2))) void fuzz_fail(const char *fmt, ...);
 __attribute__((format(printf, 1, 2))) void fuzz_about(const char *fmt, ...);
 /*
  * Begin to count time and episodes: call it first in a case. @name is the case's. Without
- * options the dose is @episodes, or as many as go into @seconds, of the first seed.
+ * options the dose is @episodes, or as many as go into @seconds, of the first seed. @done is
+ * the case's own count of @what, told as it goes: an emulator that dies leaves no total.
  */
-void fuzz_begin(const char *name, u32 seconds, u64 episodes);
-/* Say how many episodes, and @states of @what, there were. */
-void fuzz_end(u64 states, const char *what);
+void fuzz_begin(const char *name, u32 seconds, u64 episodes, const u64 *done, const char *what);
+/* Say how many episodes, and of @what, there were. */
+void fuzz_end(void);
 
 /* SIGALRM each @us microseconds, so that POSADA_RUN returns. 0: no more. */
 void fuzz_ticks(u32 us);
@@ -78,6 +79,8 @@ enum fuzz_mode fuzz_mode(struct rnd *r);
 /* A state in which a CPU runs code of that memory. */
 void fuzz_state(struct rnd *r, enum fuzz_mode mode, struct posada_regs *regs,
 		struct posada_sregs *s);
+/* Take out of @s, mutated, what no host of QEMU survives: see "The emulated hosts lie". */
+void fuzz_spare_emulator(struct posada_sregs *s);
 /* Instructions that a hypervisor has to do with, and noise, up to @end. */
 void fuzz_code(struct rnd *r, u8 *at, u8 *end);
 

@@ -216,7 +216,7 @@ static void guests_loop(void)
 	neighbour = vm_new(1);
 	phys_limit = BIT(sys_info(neighbour->sys).phys_bits);
 	vcpu_start(neighbour->vcpu[0], guest_neighbour, 0);
-	fuzz_begin("guests", 20, 30);
+	fuzz_begin("guests", 20, 30, &exits, "exits");
 	ASSERT_EQ(pthread_create(&beside, NULL, run_neighbour, NULL), 0);
 	while (fuzz_next(&r))
 		episode(&r);
@@ -225,7 +225,7 @@ static void guests_loop(void)
 	over = true;
 	pthread_join(beside, NULL);
 	vm_free(neighbour);
-	fuzz_end(exits, "exits");
+	fuzz_end();
 	test_note("%llu vCPUs killed; the neighbour made %llu rounds", (unsigned long long)kills,
 		  (unsigned long long)rounds);
 	if (!exits)

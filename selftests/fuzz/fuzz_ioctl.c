@@ -590,10 +590,10 @@ static void ioctls_loop(void)
 {
 	struct rnd r;
 
-	fuzz_begin("ioctls", 20, 2);
+	fuzz_begin("ioctls", 20, 2, &calls, "calls");
 	while (fuzz_next(&r))
 		episode(&r);
-	fuzz_end(calls, "calls");
+	fuzz_end();
 	test_note("%llu of them succeeded", (unsigned long long)good);
 	if (!good)
 		FAIL("not one call succeeded");

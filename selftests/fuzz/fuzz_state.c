@@ -118,6 +118,9 @@ static void mutate_stream(struct rnd *r, struct stream *s)
 	/* The stream itself, too. */
 	if (rnd_one_in(r, 16))
 		rnd_mutate(r, s->buf, s->used, 1);
+	rec = stream_find(s, POSADA_REC_SREGS, &bytes);
+	if (rec && bytes == sizeof(struct posada_sregs))
+		fuzz_spare_emulator((void *)rec);
 	if (rnd_one_in(r, 16))
 		s->used = rnd_below(r, s->used + 1);
 }
@@ -168,6 +171,7 @@ static void set_by_page(struct rnd *r, struct vcpu *v)
 	run->dirty = POSADA_GROUP_REGS | POSADA_GROUP_SREGS;
 	if (rnd_one_in(r, 2))
 		rnd_mutate(r, &run->sregs, sizeof(run->sregs), 1 + rnd_below(r, 3));
+	fuzz_spare_emulator(&run->sregs);
 	if (rnd_one_in(r, 4))
 		rnd_mutate(r, &run->regs, sizeof(run->regs), 1 + rnd_below(r, 3));
 	if (rnd_one_in(r, 3)) {
@@ -180,8 +184,10 @@ static void set_by_page(struct rnd *r, struct vcpu *v)
 		rnd_mutate(r, &run->dregs, sizeof(run->dregs), 1 + rnd_below(r, 2));
 		run->dirty |= POSADA_GROUP_DREGS;
 	}
-	if (rnd_one_in(r, 64))
+	if (rnd_one_in(r, 64)) {
 		rnd_mutate(r, run, sizeof(*run), 4);
+		fuzz_spare_emulator(&run->sregs);
+	}
 	run->exit_flags = 0;
 	fuzz_about("run page: dirty %x, event %u vector %u error %u payload %llx, dr7 %llx", run->dirty,
 		   run->events.kind, run->events.vector, run->events.has_error_code,
@@ -223,11 +229,18 @@ static void debug_something(struct rnd *r, struct vcpu *v)
 static void give_back(struct vcpu *v)
 {
 	static struct stream s;
-	u32 bad;
+	const struct posada_sregs *sregs;
+	const struct posada_regs *regs;
+	u32 bad, bytes;
 	int rc;
 
 	if (stream_read(v->fd, STEADY, &s))
 		fuzz_fail("state cannot be read after a run");
+	regs = stream_find(&s, POSADA_REC_REGS, &bytes);
+	sregs = stream_find(&s, POSADA_REC_SREGS, &bytes);
+	fuzz_about("after exit %u: rip %llx rflags %llx cr0 %llx efer %llx cpl %u, SS %x", v->run->exit,
+		   regs->rip, regs->rflags, sregs->cr0, sregs->efer, sregs->cpl,
+		   sregs->seg[POSADA_SS].attr);
 	rc = stream_write(v->fd, &s, 0, &bad);
 	if (!rc)
 		expect_same(v, &s, "after it was given back");
@@ -328,12 +341,12 @@ static void states_loop(void)
 
 	phys_limit = BIT(sys_info(sys).phys_bits);
 	close(sys);
-	fuzz_begin("states", 6, 100);
+	fuzz_begin("states", 6, 100, &states, "states");
 	fuzz_ticks(1500);
 	while (fuzz_next(&r))
 		episode(&r);
 	fuzz_ticks(0);
-	fuzz_end(states, "states");
+	fuzz_end();
 	test_note("%llu were refused, %llu killed their VM, %llu could not be given back",
 		  (unsigned long long)refused, (unsigned long long)killed,
 		  (unsigned long long)refused_again);

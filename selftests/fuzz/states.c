@@ -418,3 +418,14 @@ void fuzz_state(struct rnd *r, enum fuzz_mode mode, struct posada_regs *regs,
 	regs->rflags = 2 | (mode == MODE_V86 ? BIT(17) | 0x3000 : 0) |
 		       (rnd_one_in(r, 2) ? BIT(9) : 0) | (rnd_one_in(r, 8) ? BIT(8) : 0);
 }
+
+#define CR0_PG		BIT(31)
+#define CR4_PAE		BIT(5)
+#define EFER_LME	BIT(8)
+
+void fuzz_spare_emulator(struct posada_sregs *s)
+{
+	/* The exit of such a guest leaves the host without paging. */
+	if (host_is_tcg() && (s->efer & EFER_LME) && !(s->cr0 & CR0_PG))
+		s->cr4 |= CR4_PAE;
+}
