@@ -510,9 +510,12 @@ int posada_apic_msr_write(struct posada_vcpu *vcpu, u32 msr, u64 value,
  * TPR. What is requested meanwhile waits in apic.irr, and the request ends the
  * series. C; irqoff.
  */
+DECLARE_STATIC_KEY_FALSE(posada_virtual_apic);	/* the backend does */
+
 static inline bool posada_apic_by_cpu(const struct posada_vcpu *vcpu)
 {
-	return vcpu->apic.page && posada_apic_x2(vcpu);
+	return static_branch_unlikely(&posada_virtual_apic) &&
+	       posada_apic_x2(vcpu);
 }
 
 void posada_apic_lend(struct posada_vcpu *vcpu);

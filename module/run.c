@@ -28,20 +28,23 @@ static void posada_no_op(struct posada_vcpu *vcpu)
 }
 
 DEFINE_STATIC_CALL(posada_load_on, posada_no_op);
-DEFINE_STATIC_CALL(posada_put_off, posada_no_op);
+DEFINE_STATIC_CALL_NULL(posada_put_off, posada_no_op);
 DEFINE_STATIC_CALL(posada_arm, posada_no_op);
 DEFINE_STATIC_CALL(posada_disarm, posada_no_op);
 DEFINE_STATIC_CALL(posada_enter, posada_no_op);
 DEFINE_STATIC_CALL(posada_decode, posada_no_op);
+DEFINE_STATIC_KEY_FALSE(posada_virtual_apic);
 
 void posada_run_init(const struct posada_backend *ops)
 {
 	static_call_update(posada_load_on, ops->load);
-	static_call_update(posada_put_off, ops->put ?: posada_no_op);
+	static_call_update(posada_put_off, ops->put);
 	static_call_update(posada_arm, ops->arm);
 	static_call_update(posada_disarm, ops->disarm);
 	static_call_update(posada_enter, ops->enter);
 	static_call_update(posada_decode, ops->decode);
+	if (ops->features & POSADA_FEATURE_VIRTUAL_APIC)
+		static_branch_enable(&posada_virtual_apic);
 }
 
 static int posada_report_kill(struct posada_vcpu *vcpu)
@@ -74,7 +77,7 @@ static void posada_put(struct posada_vcpu *vcpu)
 {
 	if (unlikely(vcpu->dr.wanted))
 		posada_rest_dregs(vcpu);
-	static_call(posada_put_off)(vcpu);
+	static_call_cond(posada_put_off)(vcpu);
 	if (vcpu->hw_tsc_aux != vcpu->host_tsc_aux) {
 		wrmsrl(MSR_TSC_AUX, vcpu->host_tsc_aux);
 		vcpu->hw_tsc_aux = vcpu->host_tsc_aux;
@@ -449,7 +452,7 @@ static int posada_enter_series(struct posada_vcpu *vcpu)
 	r = posada_enter_armed(vcpu, busy);
 	posada_sync_cr8(vcpu);
 	static_call(posada_disarm)(vcpu);
-	if (vcpu->apic.lent)
+	if (static_branch_unlikely(&posada_virtual_apic) && vcpu->apic.lent)
 		posada_apic_take_back(vcpu);
 	if (unlikely(vcpu->dr.armed))
 		posada_save_dr(vcpu);
