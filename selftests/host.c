@@ -59,13 +59,19 @@ static int remove_module(const char *name)
 
 TEST(module_in_use_stays)
 {
-	struct vm *vm = vm_new(1);
-	int fd = vm->vcpu[0]->fd;
+	struct vm *vm = vm_empty(0);
+	int fd;
 
+	/* Each kind of fd holds it alone: first the VM's. */
+	close(vm->sys);
+	EXPECT_EQ(remove_module("posada"), -EWOULDBLOCK);
+	close(vm->fd);
+	vm = vm_new(1);
+	fd = vm->vcpu[0]->fd;
 	EXPECT_EQ(remove_module("posada"), -EWOULDBLOCK);
 	vcpu_start(vm->vcpu[0], guest_count, 0);
 	EXPECT_SYNC(vm->vcpu[0], 0);
-	/* Each kind of fd holds it alone. */
+	/* The vCPU's. */
 	close(vm->sys);
 	close(vm->fd);
 	EXPECT_EQ(remove_module("posada"), -EWOULDBLOCK);
