@@ -56,7 +56,6 @@ struct form {
 	x(btl, "btl $5, (%%rdi)") x(btr, "btl %%ecx, (%%rdi)")		\
 	x(cmv, "cmovel (%%rdi), %%eax") x(cmn, "cmovnel (%%rdi), %%eax")	\
 	x(iml, "imull (%%rdi), %%eax") x(im3, "imull $3, (%%rdi), %%eax") \
-	x(mvb, "movbe (%%rdi), %%eax")					\
 	/* strings, towards registers and RAM */			\
 	x(lob, "mov %%rdi, %%rsi; lodsb") x(lol, "mov %%rdi, %%rsi; lodsl") \
 	x(loq, "mov %%rdi, %%rsi; lodsq") x(scb, "scasb") x(scl, "scasl")	\
@@ -66,6 +65,10 @@ struct form {
 	x(mvq, "movq (%%rdi), %%xmm1; movq %%xmm1, %%rax")		\
 	x(mvu, "movups (%%rdi), %%xmm1; movq %%xmm1, %%rax")		\
 	x(pus, "push (%%rdi); pop %%rax")
+
+/* Where the CPU has it. */
+#define CPUID_1_ECX_MOVBE	(1U << 22)
+#define FORMS_MOVBE(x)	x(mvb, "movbe (%%rdi), %%eax")
 
 /* Those that write. On the hole the values go nowhere; flags are compared. */
 #define FORMS_WRITE(x)							\
@@ -113,10 +116,12 @@ struct form {
 #define ROW(nm, insn) { insn, f_##nm },
 
 FORMS_ALL(FUNCTION)
+FORMS_MOVBE(FUNCTION)
 FORMS_WRITE(FUNCTION)
 FORMS_STORAGE(FUNCTION)
 
 static const struct form reading[] = { FORMS_ALL(ROW) };
+static const struct form movbe[] = { FORMS_MOVBE(ROW) };
 static const struct form writing[] = { FORMS_WRITE(ROW) };
 static const struct form storage[] = { FORMS_STORAGE(ROW) };
 
@@ -275,10 +280,15 @@ static void check_ioapic(void)
 
 int guest_main(u32 booted_by, const void *info)
 {
+	u32 a, b, c, d;
+
 	(void)booted_by;
 	(void)info;
 	check_ioapic();
 	run_on_hole(reading, COUNT(reading));
+	cpuid(1, &a, &b, &c, &d);
+	if (c & CPUID_1_ECX_MOVBE)
+		run_on_hole(movbe, COUNT(movbe));
 	run_on_hole(writing, COUNT(writing));
 	run_on_ioapic(storage, COUNT(storage));
 	run_moves();
