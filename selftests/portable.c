@@ -25,6 +25,8 @@ static struct {
 
 /* How often it has moved: with an NMI pending each time. */
 static u32 moves;
+/* 1: this host's CPU lets an interrupt in right behind an NMI, whatever IF is. */
+static u32 hasty;
 
 static void on_tick(struct g_frame *f)
 {
@@ -64,7 +66,7 @@ static void guest_travels(void)
 		g_wrmsr(MSR_TSC_DEADLINE, deadline);
 		g_apic_write(APIC_SELF_IPI, 0x61);
 		g_sync(i);
-		G_EXPECT_EQ(g_cpu()->count[0x61], i);
+		G_EXPECT_TRUE(g_cpu()->count[0x61] - i <= READ(hasty));
 		G_EXPECT_EQ(g_cpu()->count[2], READ(moves));
 		asm volatile("movups %%xmm7, %0; stmxcsr %1; fnstcw %2"
 			     : "=m"(y), "=m"(mxcsr), "=m"(control));
@@ -240,6 +242,7 @@ static struct vm *arrive(const char *path, u32 *rounds)
 	transfer(read, fd, streams + ROOM, h.vm_bytes);
 	transfer(read, fd, streams, h.vcpu_bytes);
 	take_memory(fd, vm);
+	G(vm, hasty) = host_is_bochs_vmx();
 	close(fd);
 	take_any_clock(find_record(streams, h.vcpu_bytes, POSADA_REC_TSC));
 	write_stream(vm->fd, POSADA_VM_STATE, streams + ROOM, h.vm_bytes);

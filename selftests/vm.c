@@ -43,11 +43,21 @@ bool host_is_tcg(void)
 	return b == 0x54474354;	/* "TCGT" */
 }
 
-bool host_is_bochs_svm(void)
+static bool host_is(const char *wanted)
 {
 	const char *kind = getenv("HOST_KIND");
 
-	return kind && !strcmp(kind, "svm-bochs");
+	return kind && !strcmp(kind, wanted);
+}
+
+bool host_is_bochs_svm(void)
+{
+	return host_is("svm-bochs");
+}
+
+bool host_is_bochs_vmx(void)
+{
+	return host_is("vmx");
 }
 
 u64 user_end(void)

@@ -42,6 +42,8 @@ struct posada_info sys_info(int sys);
 bool host_is_tcg(void);
 /* The lab's Bochs with SVM; Documentation/testing.rst says where it lies. */
 bool host_is_bochs_svm(void);
+/* And its Bochs with VMX. */
+bool host_is_bochs_vmx(void);
 
 /* A VM without memory or vCPUs. */
 struct vm *vm_empty(u32 flags);
