@@ -364,15 +364,7 @@ static void comers_loop(void)
 /* What SRCU has for each VM and CPU is charged to nobody: the host's own sum, kilobytes. */
 static s64 percpu_kb(void)
 {
-	FILE *f = fopen("/proc/meminfo", "r");
-	long long kb = -1;
-	char line[128];
-
-	while (f && fgets(line, sizeof(line), f) && sscanf(line, "Percpu: %lld", &kb) != 1)
-		;
-	if (f)
-		fclose(f);
-	return kb;
+	return file_number("/proc/meminfo", "Percpu:");
 }
 
 #define PERCPU_KB	64	/* less than 300 VMs keep, more than the kernel itself takes meanwhile */

@@ -136,7 +136,7 @@ bool write_file(const char *path, const char *text)
 
 s64 file_number(const char *path, const char *key)
 {
-	char name[64];
+	char line[128], name[64];
 	long long n, found = -1;
 	FILE *f = fopen(path, "r");
 
@@ -144,8 +144,8 @@ s64 file_number(const char *path, const char *key)
 		return -1;
 	if (!key && fscanf(f, "%lld", &n) == 1)
 		found = n;
-	while (key && fscanf(f, "%63s %lld", name, &n) == 2)
-		if (!strcmp(name, key))
+	while (key && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%63s %lld", name, &n) == 2 && !strcmp(name, key))
 			found = n;
 	fclose(f);
 	return found;

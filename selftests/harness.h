@@ -62,8 +62,8 @@ unsigned int test_time_scale(void);
 /* Write to a file that is there; false: it is not, or takes less. */
 bool write_file(const char *path, const char *text);
 /*
- * The number behind @key in a file of lines "key number", or without @key the
- * one that the file begins with; -1: it is not there.
+ * The number behind @key in a file of lines "key number", whatever follows in
+ * the line, or without @key the one that the file begins with; -1: not there.
  */
 s64 file_number(const char *path, const char *key);
 /* Print "# text" and note the failure. */

@@ -2,7 +2,7 @@
 /*
  * What the kernel has patched into the entry path on this CPU is what it says
  * of the CPU's bugs: the text that runs, read back through /proc/kcore.
- * selftests/lab/mitigations runs this on CPUs that have some.
+ * `make check` runs this on more CPUs, which have some.
  */
 #include <elf.h>
 #include <fcntl.h>
@@ -16,11 +16,12 @@
 #define BUGS		"/sys/devices/system/cpu/vulnerabilities/"
 #define TEXT_BYTES	1024
 
+enum callee { UNTRAIN_RET, ENTRY_IBPB, CLEAR_BHB_LOOP };
+
 /* What may be called: by the ending of its name. */
-static const char *const callees[] = { "untrain_ret", "entry_ibpb", "clear_bhb_loop" };
-#define UNTRAIN_RET	0
-#define ENTRY_IBPB	1
-#define CLEAR_BHB_LOOP	2
+static const char *const callees[] = {
+	[UNTRAIN_RET] = "untrain_ret", [ENTRY_IBPB] = "entry_ibpb", [CLEAR_BHB_LOOP] = "clear_bhb_loop",
+};
 
 /* One reading of /proc/kallsyms, which takes long on a slow host. */
 static struct {

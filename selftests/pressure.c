@@ -371,19 +371,6 @@ TEST(attack_on_memfd)
 	attack(map_aligned(64 * 4096, MAP_SHARED, fd), 64 * 4096, 20, attack_shmem);
 }
 
-static u64 read_number(const char *path)
-{
-	char text[32] = "";
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		if (read(fd, text, sizeof(text) - 1) < 0)
-			text[0] = 0;
-		close(fd);
-	}
-	return strtoull(text, NULL, 10);
-}
-
 #define COMPACT "/proc/sys/vm/compact_memory"
 
 /* Every page that can be moved may be. */
@@ -498,7 +485,8 @@ TEST_SLOW(merge, 60)
 {
 	u8 *mem = map_anon(16 * 4096);
 	struct vcpu *v;
-	u64 i, scans;
+	s64 scans;
+	u64 i;
 
 	if (!write_file(KSM "pages_to_scan", "10000") || !write_file(KSM "sleep_millisecs", "1") ||
 	    !write_file(KSM "run", "1"))
@@ -507,9 +495,9 @@ TEST_SLOW(merge, 60)
 	ASSERT_EQ(madvise(mem, 16 * 4096, MADV_MERGEABLE), 0);
 	v = with_memory(mem, 16 * 4096, guest_read_one)->vcpu[0];
 	EXPECT_SYNC(v, 0x33333333);
-	scans = read_number(KSM "full_scans");
-	WAIT_FOR(read_number(KSM "full_scans") > scans + 3);
-	EXPECT_GE(read_number(KSM "pages_sharing"), 10);
+	scans = file_number(KSM "full_scans", NULL);
+	WAIT_FOR(file_number(KSM "full_scans", NULL) > scans + 3);
+	EXPECT_GE(file_number(KSM "pages_sharing", NULL), 10);
 	/* Still the same to read; written, each its own again. */
 	EXPECT_SYNC(v, 0x33333333);
 	vcpu_start(v, guest_write_pages, AREA);
@@ -658,10 +646,10 @@ TEST(charged_to_the_cgroup)
 		SKIP("no memory controller");
 	fclose(f);
 	/* A table page for each of many regions, 2 MiB apart. */
-	before = read_number("/sys/fs/cgroup/posada-test/memory.current");
+	before = file_number("/sys/fs/cgroup/posada-test/memory.current", NULL);
 	vm_free(vm);
 	vm = vm_new(16);
-	after = read_number("/sys/fs/cgroup/posada-test/memory.current");
+	after = file_number("/sys/fs/cgroup/posada-test/memory.current", NULL);
 	/* Sixteen vCPUs take two pages each, at the least. */
 	EXPECT_GE(after, before + 16 * 8192);
 	write_file("/sys/fs/cgroup/cgroup.procs", line);

@@ -26,6 +26,12 @@ result() {
 	echo "not ok $number $2"
 }
 
+# skip NAME REASON
+skip() {
+	number=$((number + 1))
+	echo "ok $number $1 # SKIP $2"
+}
+
 # verdict NAME GOT WANTED-PATTERN
 verdict() {
 	number=$((number + 1))
