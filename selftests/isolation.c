@@ -4,8 +4,10 @@
  * and the host's process, each with a pattern of its own, in turns.
  */
 #include <cpuid.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -348,6 +350,111 @@ TEST(msrs_of_two_guests)
 		asm volatile("rdtscp" : "=c"(aux) : : "rax", "rdx");
 		cpu = aux & 0xfff;
 		EXPECT_LT(cpu, (u32)sysconf(_SC_NPROCESSORS_CONF));
+	}
+}
+
+/* One vCPU, run by two threads in turns: each keeps its own. */
+static void *run_once(void *v)
+{
+	u64 own = host_fs(), fs;
+
+	EXPECT_EQ(vcpu_run(v), 0);
+	fs = host_fs();
+	/* The thread needs it to come to its end. */
+	syscall(SYS_arch_prctl, 0x1002 /* ARCH_SET_FS */, own);
+	EXPECT_EQ(fs, own);
+	return NULL;
+}
+
+TEST(two_threads)
+{
+	struct vcpu *v = vm_new(1)->vcpu[0];
+	pthread_t other;
+	u32 i;
+
+	vcpu_start(v, guest_msrs, 10);
+	for (i = 0; i < 3; i++) {
+		run_once(v);
+		ASSERT_EQ(pthread_create(&other, NULL, run_once, v), 0);
+		ASSERT_EQ(pthread_join(other, NULL), 0);
+	}
+}
+
+/* A bit of the host's CR4 that is the thread's: who reads the TSC is killed. */
+static sigjmp_buf on_sigsegv;
+
+static void denied(int sig)
+{
+	siglongjmp(on_sigsegv, sig);
+}
+
+static bool may_read_tsc(void)
+{
+	if (sigsetjmp(on_sigsegv, 1))
+		return false;
+	asm volatile("rdtsc" : : : "rax", "rdx");
+	return true;
+}
+
+TEST(tsc_denied)
+{
+	struct vcpu *v = vm_new(1)->vcpu[0];
+	bool may[4], allow;
+	u32 i;
+
+	signal(SIGSEGV, denied);
+	vcpu_start(v, guest_msrs, 10);
+	for (i = 0; i < ARRAY_SIZE(may); i++) {
+		allow = i & 1;
+		ASSERT_EQ(prctl(PR_SET_TSC, allow ? PR_TSC_ENABLE : PR_TSC_SIGSEGV), 0);
+		EXPECT_SYNC(v, 1);
+		may[i] = may_read_tsc();
+	}
+	for (i = 0; i < ARRAY_SIZE(may); i++)
+		EXPECT_EQ(may[i], (bool)(i & 1));
+}
+
+/* ---- SYSCALL: the guest's goes to the guest, the host's to the host ---- */
+
+#define MSR_EFER	0xc0000080
+#define MSR_STAR	0xc0000081
+#define MSR_LSTAR	0xc0000082
+#define MSR_SFMASK	0xc0000084
+#define EFER_SCE	BIT(0)
+#define RFLAGS_DF	BIT(10)
+
+asm(".pushsection .text\n"
+    "on_syscall: inc %rax\n"
+    "	jmp *%rcx\n"
+    ".popsection");
+extern const char on_syscall[];
+
+static void guest_syscall(void)
+{
+	u64 flags, old, n = 0;
+
+	g_wrmsr(MSR_STAR, (u64)G_CODE64 << 32);
+	g_wrmsr(MSR_LSTAR, (u64)on_syscall);
+	g_wrmsr(MSR_SFMASK, RFLAGS_DF);
+	g_wrmsr(MSR_EFER, g_rdmsr(MSR_EFER) | EFER_SCE);
+	for (;;) {
+		asm volatile("std\n\tsyscall\n\tpushfq\n\tpop %[flags]\n\tcld\n\tmov %%r11, %[old]"
+			     : "+a"(n), [flags] "=&b"(flags), [old] "=&d"(old) : : "rcx", "r11", "memory");
+		G_EXPECT_EQ(flags & RFLAGS_DF, 0);
+		G_EXPECT_EQ(old & RFLAGS_DF, RFLAGS_DF);
+		g_sync(n);
+	}
+}
+
+TEST(syscalls)
+{
+	struct vcpu *v = vm_new(1)->vcpu[0];
+	u32 i;
+
+	vcpu_start(v, guest_syscall, 0);
+	for (i = 1; i <= 10; i++) {
+		EXPECT_SYNC(v, i);
+		EXPECT_EQ(syscall(SYS_getpid), getpid());
 	}
 }
 
