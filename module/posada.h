@@ -342,25 +342,6 @@ int posada_kill(struct posada_vcpu *vcpu, u32 reason, u64 info0, u64 info1);
 #define POSADA_ERROR_CODES	(BIT(8) | BIT(10) | BIT(11) | BIT(12) |	\
 				 BIT(13) | BIT(14) | BIT(17) | BIT(21))
 
-/*
- * The vectors that are exceptions, none of them reserved: a CPU refuses to
- * enter with any other. 2 is the NMI's, 9 no CPU raises any more.
- */
-#define POSADA_EXCEPTIONS	(BIT(0) | BIT(1) | GENMASK(8, 3) |	\
-				 GENMASK(14, 10) | GENMASK(21, 16) |	\
-				 GENMASK(30, 28))
-
-static inline bool posada_is_exception(u32 vector)
-{
-	return vector < 32 && (POSADA_EXCEPTIONS & BIT(vector));
-}
-
-/* #DB's payload goes to DR6, whose upper half no CPU takes. */
-static inline bool posada_payload_valid(u32 vector, u64 payload)
-{
-	return vector != 1 /* #DB */ || !(payload >> 32);
-}
-
 /* Ask all vCPUs of all VMs to act on @req: the host's time jumped. Task. */
 void posada_request_all(int req);
 /* End every VM. Task. */
@@ -728,15 +709,19 @@ void posada_notifier_init(struct posada_vcpu *vcpu);
 /* 0, -EINVAL, -EOPNOTSUPP: could a CPU of this VM hold these registers? */
 int posada_check_regs(struct posada_vcpu *vcpu, const struct posada_regs *r);
 int posada_check_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
-/* What only both together tell; @s NULL: the vCPU's own. 0, -EINVAL. */
+/* What only all together tell; @s, @e NULL: the vCPU's own. 0, -EINVAL. C. */
 int posada_check_mode(struct posada_vcpu *vcpu, const struct posada_regs *r,
-		      const struct posada_sregs *s);
+		      const struct posada_sregs *s,
+		      const struct posada_events *e);
 /* Of these, the control registers alone. */
 int posada_check_paging(struct posada_vcpu *vcpu,
 			const struct posada_sregs *s);
 int posada_check_events(const struct posada_events *e);
+/* An exception that a CPU can deliver: no reserved vector, no wrong word. */
+bool posada_exception_valid(u32 vector, u64 payload, bool has_error, u32 error);
 int posada_check_dregs(const struct posada_dregs *d);
 /* Apply what was checked; read back. C. */
+void posada_set_regs(struct posada_vcpu *vcpu, const struct posada_regs *r);
 void posada_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s);
 void posada_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s);
 /* POSADA_REQ_PDPTES. Task, C. */

@@ -567,11 +567,13 @@ static int posada_check_groups(struct posada_vcpu *vcpu, u32 dirty,
 		r = posada_check_events(&g->events);
 	if (!r && dirty & POSADA_GROUP_DREGS)
 		r = posada_check_dregs(&g->dregs);
-	if (!r && dirty & (POSADA_GROUP_REGS | POSADA_GROUP_SREGS))
+	if (!r)
 		r = posada_check_mode(vcpu, dirty & POSADA_GROUP_REGS ?
 				      &g->regs : &vcpu->regs,
 				      dirty & POSADA_GROUP_SREGS ?
-				      &g->sregs : NULL);
+				      &g->sregs : NULL,
+				      dirty & POSADA_GROUP_EVENTS ?
+				      &g->events : NULL);
 	return r;
 }
 
@@ -593,7 +595,7 @@ static noinline int posada_commit_groups(struct posada_vcpu *vcpu, u32 dirty)
 	if (r)
 		return r;
 	if (dirty & POSADA_GROUP_REGS)
-		vcpu->regs = g.regs;
+		posada_set_regs(vcpu, &g.regs);
 	if (dirty & POSADA_GROUP_SREGS)
 		posada_set_sregs(vcpu, &g.sregs);
 	if (dirty & POSADA_GROUP_EVENTS)
@@ -612,9 +614,9 @@ static noinline int posada_commit_regs(struct posada_vcpu *vcpu)
 	barrier();	/* what is checked is the copy, and stays it */
 	r = posada_check_regs(vcpu, &regs);
 	if (!r)
-		r = posada_check_mode(vcpu, &regs, NULL);
+		r = posada_check_mode(vcpu, &regs, NULL, NULL);
 	if (!r)
-		vcpu->regs = regs;
+		posada_set_regs(vcpu, &regs);
 	return r;
 }
 

@@ -7,6 +7,7 @@
 #include <asm/debugreg.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
+#include <asm/trapnr.h>
 #include "posada.h"
 
 /* ---- what a CPU can hold ---- */
@@ -46,48 +47,6 @@ int posada_check_regs(struct posada_vcpu *vcpu, const struct posada_regs *r)
 	return 0;
 }
 
-static noinline int posada_check_v8086(struct posada_vcpu *vcpu,
-				       const struct posada_sregs *s)
-{
-	struct posada_paging pg;
-	u64 cr0, efer;
-
-	posada_get_paging(vcpu, &pg);
-	cr0 = s ? s->cr0 : pg.cr0;
-	efer = s ? s->efer : pg.efer;
-	/* Virtual-8086 mode is a part of protected mode, not of long mode. */
-	return !(cr0 & X86_CR0_PE) || efer & EFER_LMA ? -EINVAL : 0;
-}
-
-int posada_check_mode(struct posada_vcpu *vcpu, const struct posada_regs *r,
-		      const struct posada_sregs *s)
-{
-	return unlikely(r->rflags & X86_EFLAGS_VM) ?
-	       posada_check_v8086(vcpu, s) : 0;
-}
-
-#define POSADA_TYPE_BUSY_TSS	0xb	/* 32-bit or 64-bit */
-#define POSADA_TYPE_BUSY_TSS16	0x3
-
-/* SDM volume 3, "Checks on Guest Segment Registers": no CPU enters else. */
-static int posada_check_cs_tr(const struct posada_sregs *s)
-{
-	u16 cs = s->seg[POSADA_CS].attr, tr = s->seg[POSADA_TR].attr;
-	u16 type = tr & POSADA_SEG_TYPE;
-
-	if ((s->efer & EFER_LMA) && (cs & POSADA_SEG_L) && (cs & POSADA_SEG_DB))
-		return -EINVAL;
-	if ((s->cr0 & X86_CR0_PE) &&
-	    ((cs & POSADA_SEG_UNUSABLE) || !(cs & POSADA_SEG_S) ||
-	     !(cs & POSADA_SEG_P)))
-		return -EINVAL;
-	if ((tr & (POSADA_SEG_UNUSABLE | POSADA_SEG_S)) || !(tr & POSADA_SEG_P))
-		return -EINVAL;
-	return type == POSADA_TYPE_BUSY_TSS ||
-	       (type == POSADA_TYPE_BUSY_TSS16 && !(s->efer & EFER_LMA)) ?
-	       0 : -EINVAL;
-}
-
 /* Only FS, GS and system segments have a base of 64 bits. */
 static bool posada_seg_base_valid(struct posada_vcpu *vcpu, int seg, u64 base)
 {
@@ -108,7 +67,7 @@ static int posada_check_segs(struct posada_vcpu *vcpu,
 	    !posada_canonical(vcpu, s->gdt.base) ||
 	    !posada_canonical(vcpu, s->idt.base))
 		return -EINVAL;
-	return posada_check_cs_tr(s);
+	return 0;
 }
 
 int posada_check_paging(struct posada_vcpu *vcpu, const struct posada_sregs *s)
@@ -139,6 +98,26 @@ int posada_check_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
 	return posada_check_paging(vcpu, s);
 }
 
+/*
+ * The vectors that are exceptions, none of them reserved: a CPU refuses to
+ * enter with any other. 2 is the NMI's, 9 no CPU raises any more.
+ */
+#define POSADA_EXCEPTIONS	(BIT(0) | BIT(1) | GENMASK(8, 3) |	\
+				 GENMASK(14, 10) | GENMASK(21, 16) |	\
+				 GENMASK(30, 28))
+#define POSADA_ERROR_BITS	16
+
+bool posada_exception_valid(u32 vector, u64 payload, bool has_error, u32 error)
+{
+	if (vector >= 32 || !(POSADA_EXCEPTIONS & BIT(vector)))
+		return false;
+	/* #DB's payload goes to DR6, whose upper half no CPU takes. */
+	if (vector == X86_TRAP_DB && payload >> 32)
+		return false;
+	return !has_error || (POSADA_ERROR_CODES & BIT(vector) &&
+			      !(error >> POSADA_ERROR_BITS));
+}
+
 int posada_check_events(const struct posada_events *e)
 {
 	if (e->kind > POSADA_EVENT_EXCEPTION || e->has_error_code > 1 ||
@@ -146,14 +125,10 @@ int posada_check_events(const struct posada_events *e)
 	    e->shadow > POSADA_SHADOW_MOV_SS || e->extint_pending > 1 ||
 	    e->pad)
 		return -EINVAL;
-	if (e->kind == POSADA_EVENT_EXCEPTION &&
-	    (!posada_is_exception(e->vector) ||
-	     !posada_payload_valid(e->vector, e->payload)))
-		return -EINVAL;
-	if (e->has_error_code && (e->kind != POSADA_EVENT_EXCEPTION ||
-				  !(POSADA_ERROR_CODES & BIT(e->vector))))
-		return -EINVAL;
-	return 0;
+	if (e->kind != POSADA_EVENT_EXCEPTION)
+		return e->has_error_code ? -EINVAL : 0;
+	return posada_exception_valid(e->vector, e->payload, e->has_error_code,
+				      e->error_code) ? 0 : -EINVAL;
 }
 
 int posada_check_dregs(const struct posada_dregs *d)
@@ -166,6 +141,107 @@ int posada_check_dregs(const struct posada_dregs *d)
 	return (d->dr6 | d->dr7) & POSADA_DR_RESERVED ? -EINVAL : 0;
 }
 
+/* ---- what it can hold together ---- */
+
+#define POSADA_TYPE_ACCESSED	0x1
+#define POSADA_TYPE_READABLE	0x2	/* of code; of data: writable */
+#define POSADA_TYPE_CONFORMING	0x4	/* of code; of data: expand-down */
+#define POSADA_TYPE_CODE	0x8
+#define POSADA_TYPE_LDT		0x2
+#define POSADA_TYPE_BUSY_TSS16	0x3
+#define POSADA_TYPE_BUSY_TSS	0xb	/* 32-bit or 64-bit */
+#define POSADA_SELECTOR_TI	0x4
+
+static u8 posada_dpl(const struct posada_segment *seg)
+{
+	return (seg->attr & POSADA_SEG_DPL) >> POSADA_SEG_DPL_SHIFT;
+}
+
+static bool posada_usable(const struct posada_segment *seg)
+{
+	return (seg->attr & POSADA_SEG_P) && !(seg->attr & POSADA_SEG_UNUSABLE);
+}
+
+static bool posada_ldtr_tr_fit(const struct posada_sregs *s)
+{
+	const struct posada_segment *ldtr = &s->seg[POSADA_LDTR];
+	const struct posada_segment *tr = &s->seg[POSADA_TR];
+	u16 type = tr->attr & POSADA_SEG_TYPE;
+
+	if (posada_usable(ldtr) &&
+	    ((ldtr->attr & (POSADA_SEG_TYPE | POSADA_SEG_S)) != POSADA_TYPE_LDT ||
+	     ldtr->selector & POSADA_SELECTOR_TI))
+		return false;
+	if (!posada_usable(tr) || tr->attr & POSADA_SEG_S ||
+	    tr->selector & POSADA_SELECTOR_TI)
+		return false;
+	return type == POSADA_TYPE_BUSY_TSS ||
+	       (type == POSADA_TYPE_BUSY_TSS16 && !(s->efer & EFER_LMA));
+}
+
+/* Of protected mode. What was real mode's CS, data, is CS until a far jump. */
+static bool posada_cs_ss_fit(const struct posada_sregs *s)
+{
+	const struct posada_segment *cs = &s->seg[POSADA_CS];
+	const struct posada_segment *ss = &s->seg[POSADA_SS];
+	u8 cpl = posada_dpl(ss), dpl = posada_dpl(cs);
+	u16 type = cs->attr & POSADA_SEG_TYPE;
+
+	if (!posada_usable(cs) || !(cs->attr & POSADA_SEG_S) ||
+	    ((s->efer & EFER_LMA) && (cs->attr & POSADA_SEG_L) &&
+	     (cs->attr & POSADA_SEG_DB)))
+		return false;
+	/* A stack is data that can be written. */
+	if (posada_usable(ss) &&
+	    (ss->attr & (POSADA_TYPE_CODE | POSADA_TYPE_READABLE)) !=
+	    POSADA_TYPE_READABLE)
+		return false;
+	if (!(type & POSADA_TYPE_CODE))
+		return (type | POSADA_TYPE_ACCESSED) ==
+		       (POSADA_TYPE_READABLE | POSADA_TYPE_ACCESSED) &&
+		       !dpl && !cpl;
+	return type & POSADA_TYPE_CONFORMING ? dpl <= cpl : dpl == cpl;
+}
+
+/* SDM volume 3, "Checks on Guest Segment Registers": no CPU enters else. */
+static noinline int posada_check_whole(struct posada_vcpu *vcpu,
+				       const struct posada_regs *r,
+				       const struct posada_sregs *s)
+{
+	struct posada_sregs own;
+	bool long64;
+
+	if (!s) {
+		posada_get_sregs(vcpu, &own);
+		s = &own;
+	}
+	long64 = (s->efer & EFER_LMA) &&
+		 (s->seg[POSADA_CS].attr & POSADA_SEG_L);
+	if ((r->rip >> 32 && !long64) || !posada_ldtr_tr_fit(s))
+		return -EINVAL;
+	/* Virtual-8086 mode is a part of protected mode, not of long mode. */
+	if (r->rflags & X86_EFLAGS_VM)
+		return !(s->cr0 & X86_CR0_PE) || s->efer & EFER_LMA ?
+		       -EINVAL : 0;
+	return (s->cr0 & X86_CR0_PE) && !posada_cs_ss_fit(s) ? -EINVAL : 0;
+}
+
+int posada_check_mode(struct posada_vcpu *vcpu, const struct posada_regs *r,
+		      const struct posada_sregs *s,
+		      const struct posada_events *e)
+{
+	u8 event = e ? e->kind : vcpu->pending.kind;
+
+	/* It is on its way into the guest, which had let it in. */
+	if (unlikely(event == POSADA_EVENT_INTERRUPT) &&
+	    !(r->rflags & X86_EFLAGS_IF))
+		return -EINVAL;
+	if (likely(!s && !((r->rflags ^ vcpu->regs.rflags) & X86_EFLAGS_VM) &&
+		   (vcpu->long64 || !(r->rip >> 32))))
+		return 0;
+	return posada_check_whole(vcpu, r, s);
+}
+
 /* ---- apply and read back ---- */
 
 /* SS.DPL is the CPL, but where there are no privilege levels in segments. */
@@ -175,13 +251,9 @@ static u8 posada_cpl_of(struct posada_vcpu *vcpu, const struct posada_sregs *s)
 		return 0;
 	if (vcpu->regs.rflags & X86_EFLAGS_VM)
 		return 3;
-	return (s->seg[POSADA_SS].attr & POSADA_SEG_DPL) >>
-	       POSADA_SEG_DPL_SHIFT;
+	return posada_dpl(&s->seg[POSADA_SS]);
 }
 
-#define POSADA_TYPE_ACCESSED	0x1
-#define POSADA_TYPE_READABLE	0x2	/* of code */
-#define POSADA_TYPE_CODE	0x8
 #define POSADA_BYTE_LIMIT	0xfffff	/* the highest without G */
 #define POSADA_PAGE_LIMIT	0xfff	/* set in each with G */
 #define POSADA_V86_ATTR		0xf3	/* present, DPL 3, data */
@@ -195,6 +267,22 @@ static void posada_v86_seg(struct posada_segment *seg)
 	seg->attr = POSADA_V86_ATTR;
 }
 
+/* Real mode looks at no rights: what of them an entry looks at, it gets. */
+static void posada_real_seg(struct posada_segment *seg, int i)
+{
+	if (i == POSADA_CS)
+		seg->attr = (seg->attr & ~POSADA_SEG_UNUSABLE) | POSADA_SEG_P;
+	if (i != POSADA_CS && i != POSADA_SS)
+		return;
+	seg->attr &= ~POSADA_SEG_DPL;
+	if (i == POSADA_SS)
+		seg->attr &= ~POSADA_TYPE_CODE;
+	if (!(seg->attr & POSADA_TYPE_CODE)) {
+		seg->attr |= POSADA_TYPE_READABLE;
+		seg->attr &= ~POSADA_TYPE_CONFORMING;
+	}
+}
+
 /*
  * The form that each CPU can load. SVM takes more, and an entry of VMX fails:
  * SDM volume 3, "Checks on Guest Segment Registers".
@@ -206,8 +294,8 @@ static void posada_normal_seg(struct posada_sregs *s, int i)
 	if (i == POSADA_SS)
 		seg->attr = (seg->attr & ~POSADA_SEG_DPL) |
 			    s->cpl << POSADA_SEG_DPL_SHIFT;
-	if (i == POSADA_CS && !(s->cr0 & X86_CR0_PE))
-		seg->attr = (seg->attr & ~POSADA_SEG_UNUSABLE) | POSADA_SEG_P;
+	if (!(s->cr0 & X86_CR0_PE))
+		posada_real_seg(seg, i);
 	/* A null segment stays as it is: nothing looks at it. */
 	if (seg->attr & POSADA_SEG_UNUSABLE)
 		return;
@@ -238,13 +326,17 @@ static void posada_put_sregs(struct posada_vcpu *vcpu,
 }
 
 #define POSADA_PDPTES	(POSADA_REG_PDPTE_END - POSADA_REG_PDPTE)
+#define POSADA_PDPTE_RESERVED	(GENMASK_ULL(8, 5) | GENMASK_ULL(2, 1))
 
 /*
  * Some CPUs want the top table of PAE paging, 32 bytes, given when its memory
- * is there. Where there is none there is no table, and the guest faults.
+ * is there. Where there is none there is no table, and the guest faults; so it
+ * does by an entry with reserved bits, with which no CPU would have loaded CR3.
  */
 void posada_give_pdptes(struct posada_vcpu *vcpu)
 {
+	u64 reserved = POSADA_PDPTE_RESERVED |
+		       ~0ULL << posada_cpuid_phys_bits(vcpu->vm);
 	u64 pdpte[POSADA_PDPTES] = {};
 	struct posada_paging pg;
 	int i;
@@ -254,7 +346,8 @@ void posada_give_pdptes(struct posada_vcpu *vcpu)
 			    pdpte, sizeof(pdpte)))
 		memset(pdpte, 0, sizeof(pdpte));
 	for (i = 0; i < POSADA_PDPTES; i++)
-		vcpu->ops->set_reg(vcpu, POSADA_REG_PDPTE + i, pdpte[i]);
+		vcpu->ops->set_reg(vcpu, POSADA_REG_PDPTE + i,
+				   pdpte[i] & reserved ? 0 : pdpte[i]);
 }
 
 #define POSADA_PCID_MASK	0xfffULL
@@ -267,9 +360,11 @@ static bool posada_cr_faults(struct posada_vcpu *vcpu,
 	u64 cr0 = old->cr0 ^ new->cr0, cr4 = old->cr4 ^ new->cr4;
 	bool long_mode = old->efer & EFER_LMA;
 
-	/* Long mode begins and ends in a 32-bit code segment. */
+	/* Long mode begins and ends in a 32-bit code segment, with a TSS as wide. */
 	if ((cr0 & X86_CR0_PG) && (new->efer & EFER_LME) &&
-	    (old->seg[POSADA_CS].attr & POSADA_SEG_L))
+	    ((old->seg[POSADA_CS].attr & POSADA_SEG_L) ||
+	     (old->seg[POSADA_TR].attr & POSADA_SEG_TYPE) ==
+	     POSADA_TYPE_BUSY_TSS16))
 		return true;
 	if (long_mode && (cr4 & X86_CR4_LA57))
 		return true;
@@ -315,6 +410,24 @@ void posada_set_sregs(struct posada_vcpu *vcpu, const struct posada_sregs *s)
 	posada_apic_set_cr8(vcpu, s->cr8);
 }
 
+/* Whoever enters or leaves virtual-8086 mode by them changes segments, too. */
+static noinline void posada_set_v8086(struct posada_vcpu *vcpu)
+{
+	struct posada_sregs s;
+
+	posada_get_sregs(vcpu, &s);
+	posada_set_sregs(vcpu, &s);
+}
+
+void posada_set_regs(struct posada_vcpu *vcpu, const struct posada_regs *r)
+{
+	u64 changed = vcpu->regs.rflags ^ r->rflags;
+
+	vcpu->regs = *r;
+	if (unlikely(changed & X86_EFLAGS_VM))
+		posada_set_v8086(vcpu);
+}
+
 void posada_get_sregs(struct posada_vcpu *vcpu, struct posada_sregs *s)
 {
 	vcpu->ops->get_sregs(vcpu, s);
@@ -333,7 +446,8 @@ void posada_set_nmi_masked(struct posada_vcpu *vcpu, bool masked)
 void posada_set_events(struct posada_vcpu *vcpu, const struct posada_events *e)
 {
 	vcpu->pending = (struct posada_event){
-		.kind = e->kind, .vector = e->vector,
+		.kind = e->kind,
+		.vector = e->kind == POSADA_EVENT_NMI ? X86_TRAP_NMI : e->vector,
 		.has_error = e->has_error_code, .error = e->error_code,
 		.payload = e->payload,
 	};

@@ -126,9 +126,7 @@ static int posada_check_rec_regs(void *object, struct posada_rec *rec)
 
 static int posada_apply_regs(void *object, struct posada_rec *rec)
 {
-	struct posada_vcpu *vcpu = object;
-
-	vcpu->regs = *(struct posada_regs *)rec->data;
+	posada_set_regs(object, rec->data);
 	return 0;
 }
 
@@ -504,18 +502,21 @@ static void posada_blame(struct posada_state *args, const void *buf,
 	args->bad_index = rec->bad_index;
 }
 
-/* REGS and SREGS, each of which may be good, may not be so together. */
-static int posada_check_both(const struct posada_rec_row *rows, int nr,
+/* REGS, SREGS and EVENTS, each of which may be good, may not be so together. */
+static int posada_check_together(const struct posada_rec_row *rows, int nr,
 			     void *object, const struct posada_rec *recs)
 {
 	struct posada_vcpu *vcpu = object;
 	int r = posada_row_of(rows, nr, POSADA_REC_REGS);
 	int s = posada_row_of(rows, nr, POSADA_REC_SREGS);
+	int e = posada_row_of(rows, nr, POSADA_REC_EVENTS);
 
-	if (r < 0 || s < 0 || !(recs[r].data || recs[s].data))
+	/* A VM has none of them. */
+	if (r < 0 || s < 0 || e < 0 ||
+	    !(recs[r].data || recs[s].data || recs[e].data))
 		return 0;
 	return posada_check_mode(vcpu, recs[r].data ?: &vcpu->regs,
-				 recs[s].data);
+				 recs[s].data, recs[e].data);
 }
 
 static int posada_stream_apply(const struct posada_rec_row *rows, int nr,
@@ -534,7 +535,7 @@ static int posada_stream_apply(const struct posada_rec_row *rows, int nr,
 			posada_blame(args, buf, &rows[i], &recs[i]);
 	}
 	if (!r) {
-		r = posada_check_both(rows, nr, object, recs);
+		r = posada_check_together(rows, nr, object, recs);
 		if (r)
 			args->bad_type = POSADA_REC_REGS;
 	}

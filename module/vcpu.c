@@ -164,9 +164,8 @@ static int posada_inject_exception(struct posada_vcpu *vcpu,
 {
 	bool error = in->flags & POSADA_INJECT_ERROR_CODE;
 
-	if (!posada_is_exception(in->vector) ||
-	    !posada_payload_valid(in->vector, in->payload) ||
-	    (error && !(POSADA_ERROR_CODES & BIT(in->vector))))
+	if (!posada_exception_valid(in->vector, in->payload, error,
+				    in->error_code))
 		return -EINVAL;
 	if (vcpu->pending.kind)
 		return -EBUSY;

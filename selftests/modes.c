@@ -302,6 +302,17 @@ TEST(paging_pae_nx)
 	run_paged32(vm->vcpu[0], PAE_ROOT, 0x20, 0x800);
 }
 
+/* One of the four that nobody uses, with a reserved bit. */
+TEST(paging_pae_reserved)
+{
+	struct vm *vm = vm_new(1);
+	u64 *pt = build_pae(vm);
+
+	*(u64 *)gpa_ptr(vm, PAE_ROOT + 8) = 7;
+	run_paged32(vm->vcpu[0], PAE_ROOT, 0x20, 0);
+	EXPECT_EQ(pt[1] & 0x60, 0x60);
+}
+
 static void guest_deep(void)
 {
 	/* Bit 48 and up: the fifth level. */
@@ -628,21 +639,60 @@ asm(".pushsection .text\n"
     "	hlt\n"						/* CPL 3: #GP */
     "v86_end:\n"
     ".code64; .popsection");
-extern const char v86_monitor[];
+extern const char v86_monitor[], v86_code[];
+
+/* In front of it, with the monitor behind #GP. */
+static void start_monitored(struct vcpu *v)
+{
+	u64 *idt = gpa_ptr(v->vm, G_IDT);
+	u32 at = G_LOW_CODE + (v86_monitor - v86);
+	u32 *tss = gpa_ptr(v->vm, G_TSS);
+
+	idt[GP] = (at & 0xffff) | G_CODE32 << 16 | 0x8e0000000000;
+	tss[1] = 0x6000;	/* ESP0, SS0 */
+	tss[2] = G_DATA;
+	vcpu_start_prot32(v, G_LOW_CODE);
+}
 
 TEST(virtual_8086)
 {
 	struct vm *vm = vm_new(1);
 	struct vcpu *v = vm->vcpu[0];
-	u64 *idt = gpa_ptr(vm, G_IDT);
-	u32 at = G_LOW_CODE + (v86_monitor - v86);
-	u32 *tss = gpa_ptr(vm, G_TSS);
 
 	BLOB_AT(vm, G_LOW_CODE, v86);
-	idt[GP] = (at & 0xffff) | G_CODE32 << 16 | 0x8e0000000000;
-	tss[1] = 0x6000;	/* ESP0, SS0 */
-	tss[2] = G_DATA;
-	vcpu_start_prot32(v, G_LOW_CODE);
+	start_monitored(v);
+	EXPECT_EQ(vcpu_sync(v) & BIT(17), BIT(17));
+	EXPECT_EQ(vcpu_done(v), POSADA_SIGNATURE_EBX);
+}
+
+/*
+ * From outside, by RFLAGS alone: the segments become those that the mode has,
+ * and nobody leaves it to code that is data.
+ */
+TEST(virtual_8086_by_flags)
+{
+	struct vm *vm = vm_new(1);
+	struct vcpu *v = vm->vcpu[0];
+
+	BLOB_AT(vm, G_LOW_CODE, v86);
+	start_monitored(v);
+	v->run->request = POSADA_RUN_EXIT_NOW;
+	EXPECT_EQ(vcpu_run(v), -EINTR);
+	v->run->sregs.seg[POSADA_CS].selector = 0x100;
+	v->run->dirty = POSADA_GROUP_SREGS;
+	EXPECT_EQ(vcpu_run(v), -EINTR);
+	v->run->regs.rflags = BIT(17) | 0x3002;
+	v->run->regs.rip = v86_code - v86;
+	v->run->dirty = POSADA_GROUP_REGS;
+	EXPECT_EQ(vcpu_run(v), -EINTR);
+	EXPECT_EQ(v->run->sregs.seg[POSADA_CS].base, 0x1000);
+	EXPECT_EQ(v->run->sregs.seg[POSADA_CS].attr, 0xf3);
+	EXPECT_EQ(v->run->sregs.cpl, 3);
+	v->run->regs.rflags = 2;
+	v->run->dirty = POSADA_GROUP_REGS;
+	EXPECT_EQ(vcpu_run(v), -EINVAL);
+	v->run->dirty = 0;
+	v->run->request = 0;
 	EXPECT_EQ(vcpu_sync(v) & BIT(17), BIT(17));
 	EXPECT_EQ(vcpu_done(v), POSADA_SIGNATURE_EBX);
 }

@@ -372,6 +372,20 @@ TEST(bad_addresses)
 	EXPECT_SYNC(v, 1);
 }
 
+/* RIP has 32 bits where code has. */
+TEST(bad_rip_without_long_mode)
+{
+	struct vcpu *v = vm_new(1)->vcpu[0];
+
+	vcpu_start_prot32(v, 0);
+	v->run->request = POSADA_RUN_EXIT_NOW;
+	EXPECT_EQ(vcpu_run(v), -EINTR);
+	good = *v->run;
+	REFUSED(REGS, regs.rip, 1ULL << 32);
+	v->run->regs.rip = 1ULL << 32;
+	expect_refused(v, POSADA_GROUP_REGS | POSADA_GROUP_SREGS, "RIP of 33 bits");
+}
+
 TEST(bad_flags)
 {
 	struct vcpu *v = start_good();
@@ -418,6 +432,13 @@ TEST(bad_segments)
 	REFUSED(SREGS, sregs.seg[POSADA_DS].attr, 0x1c93);	/* reserved */
 	REFUSED(SREGS, sregs.seg[POSADA_TR].attr, 0x8b | 0x10);	/* not a TSS */
 	REFUSED(SREGS, sregs.seg[POSADA_TR].attr, POSADA_SEG_UNUSABLE);
+	REFUSED(SREGS, sregs.seg[POSADA_TR].attr, 0x83);	/* of 16 bits */
+	REFUSED(SREGS, sregs.seg[POSADA_TR].selector, 0x44);	/* in the LDT */
+	REFUSED(SREGS, sregs.seg[POSADA_LDTR].attr, 0x89);	/* a TSS */
+	REFUSED(SREGS, sregs.seg[POSADA_CS].attr, 0xafb);	/* DPL 3, CPL 0 */
+	REFUSED(SREGS, sregs.seg[POSADA_CS].attr, 0xa97);	/* expands down */
+	REFUSED(SREGS, sregs.seg[POSADA_SS].attr, 0xc91);	/* not to be written */
+	REFUSED(SREGS, sregs.seg[POSADA_SS].attr, 0xc9b);	/* code */
 	REFUSED(SREGS, sregs.cpl, 4);
 	REFUSED(SREGS, sregs.cpl, 255);
 	REFUSED(SREGS, sregs.pad[0], 1);
@@ -444,6 +465,15 @@ TEST(bad_events)
 	v->run->events.kind = POSADA_EVENT_EXCEPTION;
 	v->run->events.vector = UD;
 	REFUSED(EVENTS, events.has_error_code, 1);
+	v->run->events.kind = POSADA_EVENT_EXCEPTION;
+	v->run->events.vector = GP;
+	v->run->events.has_error_code = 1;
+	REFUSED(EVENTS, events.error_code, 0x10000);
+	/* No interrupt is delivered with IF clear, whichever comes first. */
+	v->run->regs.rflags &= ~0x200ULL;
+	v->run->events.kind = POSADA_EVENT_INTERRUPT;
+	v->run->events.vector = 0x40;
+	expect_refused(v, POSADA_GROUP_REGS | POSADA_GROUP_EVENTS, "an interrupt, IF clear");
 	EXPECT_SYNC(v, 1);
 }
 

@@ -175,31 +175,7 @@ static noinline void vmx_decode_special(struct posada_vcpu *vcpu)
 	}
 }
 
-/* The first guest field that VMX finds fault with, as far as that is known. */
-static u32 vmx_bad_field(void)
-{
-	u64 cr0 = vmx_read(GUEST_CR0), rflags = vmx_read(GUEST_RFLAGS);
-	u64 efer = vmx_read(GUEST_IA32_EFER);
-	u32 entry = vmx_read(VM_ENTRY_CONTROLS), cs, ss;
-	u32 event = vmx_read(VM_ENTRY_INTR_INFO_FIELD);
-
-	if ((cr0 & X86_CR0_PG) && !(cr0 & X86_CR0_PE))
-		return GUEST_CR0;
-	if (!(entry & VM_ENTRY_IA32E_MODE) != !(efer & EFER_LMA))
-		return GUEST_IA32_EFER;
-	if ((rflags & X86_EFLAGS_VM) && (efer & EFER_LMA))
-		return GUEST_RFLAGS;
-	if ((event & INTR_INFO_VALID_MASK) && !(rflags & X86_EFLAGS_IF) &&
-	    (event & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_EXT_INTR)
-		return VM_ENTRY_INTR_INFO_FIELD;
-	cs = vmx_read(GUEST_CS_AR_BYTES);
-	ss = vmx_read(GUEST_SS_AR_BYTES);
-	if (VMX_AR_DPL(cs) != VMX_AR_DPL(ss))
-		return GUEST_CS_AR_BYTES;
-	return 0;
-}
-
-/* The entry failed: what the CPU says, and what is wrong, as a VMCS field. */
+/* The entry failed: what the CPU says of it. */
 static noinline void vmx_decode_refusal(struct posada_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -213,8 +189,7 @@ static noinline void vmx_decode_refusal(struct posada_vcpu *vcpu)
 		x->fail.info = 0;
 	} else {
 		x->fail.code = vmx->reason;
-		x->fail.info = vmx_read(EXIT_QUALIFICATION) << 32 |
-			       vmx_bad_field();
+		x->fail.info = vmx_read(EXIT_QUALIFICATION);
 	}
 }
 
