@@ -118,6 +118,29 @@ static bool is_qemu_for_gp(struct vcpu *v)
 	return false;
 }
 
+/*
+ * Bochs's VMX refuses an RPL of CS that is not the DPL, which no manual does;
+ * and its IRET to virtual-8086 mode leaves L set that a data segment had, with
+ * which no CPU enters.
+ */
+static bool is_bochs_for_segment(struct vcpu *v)
+{
+	struct posada_sregs s;
+	struct posada_regs regs;
+	u32 i;
+
+	if (!host_is_bochs_vmx() ||
+	    rec_get(v->fd, POSADA_VCPU_STATE, POSADA_REC_REGS, &regs, sizeof(regs), NULL) ||
+	    rec_get(v->fd, POSADA_VCPU_STATE, POSADA_REC_SREGS, &s, sizeof(s), NULL))
+		return false;
+	if (!(regs.rflags & BIT(17)))
+		return (s.seg[POSADA_CS].selector ^ s.seg[POSADA_CS].attr >> 5) & 3;
+	for (i = POSADA_ES; i <= POSADA_GS; i++)
+		if (s.seg[i].attr & POSADA_SEG_L)
+			return true;
+	return false;
+}
+
 /* A VM may be killed for what its guest does, never for what we do not know. */
 static void check_killed(struct vcpu *v)
 {
@@ -131,7 +154,7 @@ static void check_killed(struct vcpu *v)
 	case POSADA_KILL_DELIVERY:
 		return;
 	case POSADA_KILL_BAD_STATE:
-		if (could_be_written(v) && !is_qemu_for_gp(v))
+		if (could_be_written(v) && !is_qemu_for_gp(v) && !is_bochs_for_segment(v))
 			break;
 		return;
 	}

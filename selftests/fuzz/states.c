@@ -142,12 +142,11 @@ static const u8 apic_on[] = {
 /*
  * QEMU keeps TR without the busy bit, and aborts ("invalid tss type") when a
  * 32-bit guest whose VMCB has it, as it must, goes from CPL 3 to 0: let no IRET
- * find a VM flag on the stack. Bochs's IRET to virtual-8086 mode leaves L of a
- * data segment set, with which no entry is possible.
+ * find a VM flag on the stack.
  */
 static void fill_stack(struct rnd *r, u8 *mem)
 {
-	u64 keep = host_is_tcg() || host_is_bochs_vmx() ? ~0x0002000000020000ULL : ~0ULL;
+	u64 keep = host_is_tcg() ? ~0x0002000000020000ULL : ~0ULL;
 	u32 at;
 
 	for (at = F_STACK; at < F_STACK_END; at += 8)
@@ -427,12 +426,7 @@ void fuzz_state(struct rnd *r, enum fuzz_mode mode, struct posada_regs *regs,
 
 void fuzz_spare_emulator(struct posada_sregs *s)
 {
-	struct posada_segment *cs = &s->seg[POSADA_CS];
-
 	/* The exit of such a guest leaves the host without paging. */
 	if (host_is_tcg() && (s->efer & EFER_LME) && !(s->cr0 & CR0_PG))
 		s->cr4 |= CR4_PAE;
-	/* It refuses an RPL of CS that is not the DPL; no manual has such a rule. */
-	if (host_is_bochs_vmx())
-		cs->selector = (cs->selector & ~3U) | (cs->attr >> 5 & 3);
 }
