@@ -504,7 +504,7 @@ static void posada_blame(struct posada_state *args, const void *buf,
 
 /* REGS, SREGS and EVENTS, each of which may be good, may not be so together. */
 static int posada_check_together(const struct posada_rec_row *rows, int nr,
-			     void *object, const struct posada_rec *recs)
+				 void *object, const struct posada_rec *recs)
 {
 	struct posada_vcpu *vcpu = object;
 	int r = posada_row_of(rows, nr, POSADA_REC_REGS);

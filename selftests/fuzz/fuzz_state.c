@@ -49,7 +49,7 @@ static int stream_write(int fd, struct stream *s, u32 flags, u32 *bad)
 static void *stream_find(struct stream *s, u16 type, u32 *bytes)
 {
 	struct posada_record *rec;
-	u32 at = 0;
+	u64 at = 0;	/* what a mutation left may say any length */
 
 	while (at + sizeof(*rec) <= s->used) {
 		rec = (void *)(s->buf + at);
@@ -57,7 +57,7 @@ static void *stream_find(struct stream *s, u16 type, u32 *bytes)
 			*bytes = rec->bytes;
 			return rec + 1;
 		}
-		at += sizeof(*rec) + ((rec->bytes + 7) & ~7U);
+		at += sizeof(*rec) + ((rec->bytes + 7ULL) & ~7ULL);
 	}
 	return NULL;
 }
