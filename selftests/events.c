@@ -329,7 +329,6 @@ TEST(nmi_mask_is_state)
 	vcpu_done(v);
 }
 
-/* An NMI wakes HLT, interrupts on or off. */
 /* Its vector is 2, whatever a record says. */
 TEST(nmi_by_events_group)
 {
@@ -342,6 +341,7 @@ TEST(nmi_by_events_group)
 	EXPECT_SYNC(v, 1);
 }
 
+/* An NMI wakes HLT, interrupts on or off. */
 static void guest_nmi_hlt(void)
 {
 	g_handlers[NMI] = on_exception;

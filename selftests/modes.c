@@ -648,6 +648,7 @@ static void start_monitored(struct vcpu *v)
 	u32 at = G_LOW_CODE + (v86_monitor - v86);
 	u32 *tss = gpa_ptr(v->vm, G_TSS);
 
+	BLOB_AT(v->vm, G_LOW_CODE, v86);
 	idt[GP] = (at & 0xffff) | G_CODE32 << 16 | 0x8e0000000000;
 	tss[1] = 0x6000;	/* ESP0, SS0 */
 	tss[2] = G_DATA;
@@ -656,10 +657,8 @@ static void start_monitored(struct vcpu *v)
 
 TEST(virtual_8086)
 {
-	struct vm *vm = vm_new(1);
-	struct vcpu *v = vm->vcpu[0];
+	struct vcpu *v = vm_new(1)->vcpu[0];
 
-	BLOB_AT(vm, G_LOW_CODE, v86);
 	start_monitored(v);
 	EXPECT_EQ(vcpu_sync(v) & BIT(17), BIT(17));
 	EXPECT_EQ(vcpu_done(v), POSADA_SIGNATURE_EBX);
@@ -671,10 +670,8 @@ TEST(virtual_8086)
  */
 TEST(virtual_8086_by_flags)
 {
-	struct vm *vm = vm_new(1);
-	struct vcpu *v = vm->vcpu[0];
+	struct vcpu *v = vm_new(1)->vcpu[0];
 
-	BLOB_AT(vm, G_LOW_CODE, v86);
 	start_monitored(v);
 	v->run->request = POSADA_RUN_EXIT_NOW;
 	EXPECT_EQ(vcpu_run(v), -EINTR);
