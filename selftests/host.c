@@ -50,6 +50,40 @@ static void guest_count(void)
 	}
 }
 
+/* ---- the CPU under it ---- */
+
+/*
+ * What is left in RFLAGS by a CMPXCHG16B that finds what it looks for: before,
+ * ADD leaves @i and half of it around, which an emulator may take for flags.
+ */
+static u64 flags_after_cmpxchg16b(u64 i)
+{
+	static u64 where[2] __attribute__((aligned(16)));
+	u64 flags, sum = i;
+
+	asm volatile("pushf; popf; jmp 1f; 1: add %[half], %[sum]; lock cmpxchg16b %[where]; pushf; pop %[flags];"
+		     "push $0x202; popf"
+		     : [flags] "=&r"(flags), [sum] "+&r"(sum), [where] "+m"(where)
+		     : [half] "r"(i / 2), "a"(0UL), "d"(0UL), "b"(0UL), "c"(0UL) : "cc", "memory");
+	return flags;
+}
+
+/*
+ * The host's kernel, and guests' that see the CPU, allocate memory by it: where it
+ * spoils RFLAGS, they die of it now and then. The lab keeps such a CPU from them.
+ */
+TEST(cmpxchg16b_is_sound_where_used)
+{
+	/* No flag but those of arithmetic, bit 1 and IF. */
+	const u64 bad = ~0xad7ULL;
+	u64 i;
+
+	if (!strstr(read_file("/proc/cpuinfo"), " cx16 "))
+		return;
+	for (i = 0; i < BIT(20); i += 0x800)
+		EXPECT_EQ(flags_after_cmpxchg16b(i) & bad, 0);
+}
+
 /* ---- the module ---- */
 
 static int remove_module(const char *name)
