@@ -266,6 +266,20 @@ static u8 *copy(u8 *at, u8 *end, const u8 *code, u32 bytes)
 	return at + bytes;
 }
 
+#define CR0_PG		BIT(31)
+#define CR4_PAE		BIT(5)
+#define MSR_EFER	0xc0000080
+#define MSR_STAR	0xc0000081
+#define EFER_LME	BIT(8)
+
+/* Tame guests never come near EFER: see fuzz_spare_emulator(). */
+static u32 some_msr(struct rnd *r)
+{
+	u32 msr = RND_OF(r, msrs);
+
+	return msr == MSR_EFER && fuzz_tame() && host_is_tcg() ? MSR_STAR : msr;
+}
+
 /* An interesting instruction needs interesting registers. */
 static u8 *one_with_operands(struct rnd *r, u8 *at, u8 *end)
 {
@@ -288,11 +302,11 @@ static u8 *one_with_operands(struct rnd *r, u8 *at, u8 *end)
 		at = load(at, end, POSADA_RCX, rnd_gpa(r, FUZZ_MEM_BYTES));
 		return copy(at, end, call, sizeof(call));
 	case 2:
-		at = load(at, end, POSADA_RCX, RND_OF(r, msrs));
+		at = load(at, end, POSADA_RCX, some_msr(r));
 		return copy(at, end, rdmsr, sizeof(rdmsr));
 	default:
 		at = load(at, end, POSADA_RCX, rnd_one_in(r, 4) ? rnd_below(r, 0x100) + 0x800 :
-			  RND_OF(r, msrs));
+			  some_msr(r));
 		at = load(at, end, POSADA_RAX, rnd_value(r));
 		at = load(at, end, POSADA_RDX, rnd_one_in(r, 2) ? 0 : rnd_value(r));
 		return copy(at, end, wrmsr, sizeof(wrmsr));
@@ -419,10 +433,6 @@ void fuzz_state(struct rnd *r, enum fuzz_mode mode, struct posada_regs *regs,
 	regs->rflags = 2 | (mode == MODE_V86 ? BIT(17) | 0x3000 : 0) |
 		       (rnd_one_in(r, 2) ? BIT(9) : 0) | (rnd_one_in(r, 8) ? BIT(8) : 0);
 }
-
-#define CR0_PG		BIT(31)
-#define CR4_PAE		BIT(5)
-#define EFER_LME	BIT(8)
 
 void fuzz_spare_emulator(struct posada_sregs *s)
 {
