@@ -296,6 +296,82 @@ TEST(memory_insn_at_end_of_mapping)
 	EXPECT_EQ(memcmp(m->insn + 2, code + 0x5000, 13), 0);
 }
 
+/* ---- the IRET of an NMI handler, whose stack is not there ---- */
+
+/* Slot 1 has what the CPU pushes; what the handler does, and pops again, is below it. */
+#define IRET_PAGE	G_MEM_BYTES
+#define IRET_TOP	(IRET_PAGE + 48)	/* of 40 bytes and what aligns them */
+
+static u64 nmi_rip[2];
+static u32 nr_nmis;
+
+static void on_nmi(struct g_frame *f)
+{
+	nmi_rip[nr_nmis++ % ARRAY_SIZE(nmi_rip)] = f->rip;
+	g_sync(100 + nr_nmis);
+}
+
+static void guest_nmi_on_a_page(void)
+{
+	g_handlers[NMI] = on_nmi;
+	asm volatile("mov %%rsp, %%rbx; mov %[top], %%rsp; outl %%eax, %[port]; mov %%rbx, %%rsp"
+		     : : "a"(1), [top] "r"(IRET_TOP), [port] "i"(PORT_SYNC)
+		     : "rbx", "memory");
+	g_done(nr_nmis);
+}
+
+/* NMIs stay masked until it is executed: the next comes where the first did, not at the IRET. */
+static void iret_faults(bool exits, bool early)
+{
+	const struct posada_exit_memory *m;
+	void *page = map_anon(4096);
+	struct vm *vm = vm_new(1);
+	struct vcpu *v = vm->vcpu[0];
+	u64 faults;
+
+	if (host_is_bochs_svm())
+		SKIP("Bochs's host does not survive the step over this IRET");
+	slot_set(vm, 1, IRET_PAGE, page, 4096, 0);
+	vcpu_start(v, guest_nmi_on_a_page, 0);
+	EXPECT_SYNC(v, 1);
+	ASSERT_EQ(inject(v, POSADA_INJECT_NMI, 0), 0);
+	EXPECT_SYNC(v, 101);
+	if (early)
+		ASSERT_EQ(inject(v, POSADA_INJECT_NMI, 0), 0);
+	slot_set(vm, 1, IRET_PAGE, page, 0, 0);
+	if (exits) {
+		vcpu_expect(v, POSADA_EXIT_MEMORY);
+		m = &v->run->memory;
+		EXPECT_EQ(m->gpa & ~0xfffULL, IRET_PAGE);
+		EXPECT_EQ(memcmp(m->insn, "\x48\xcf", 2), 0);
+		EXPECT_EQ(vcpu_events(v)->nmi_masked, 1);
+		EXPECT_EQ(vcpu_regs(v)->rflags & BIT(8), 0);
+	}
+	if (!early)
+		ASSERT_EQ(inject(v, POSADA_INJECT_NMI, 0), 0);
+	slot_set(vm, 1, IRET_PAGE, page, 4096, 0);
+	faults = vcpu_stat(v, POSADA_STAT_MEMORY);
+	EXPECT_SYNC(v, 102);
+	EXPECT_GT(vcpu_stat(v, POSADA_STAT_MEMORY), faults);
+	EXPECT_EQ(G(vm, nmi_rip[1]), G(vm, nmi_rip[0]));
+	EXPECT_EQ(vcpu_done(v), 2);
+}
+
+TEST(iret_faults)
+{
+	iret_faults(false, true);
+}
+
+TEST(iret_exits)
+{
+	iret_faults(true, false);
+}
+
+TEST(iret_exits_before_an_nmi)
+{
+	iret_faults(true, true);
+}
+
 /* ---- MSRs ---- */
 
 static void guest_msr(void)

@@ -126,6 +126,21 @@ static bool svm_nmi_step_done(struct posada_vcpu *vcpu)
 }
 
 /*
+ * Another exit comes before the insn is done: its flags are the guest's again,
+ * for all to see. Ask for the step anew.
+ */
+static void svm_nmi_step_off(struct posada_vcpu *vcpu)
+{
+	const u64 ours = X86_EFLAGS_TF | X86_EFLAGS_RF;
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->nmi_step = false;
+	vcpu->regs.rflags &= ~ours;
+	vcpu->regs.rflags |= svm->step_flags & ours;
+	vcpu->windows = 0;
+}
+
+/*
  * The window for interrupts is open. A shadow that is there all the same is one
  * that svm_shadow_back() found: QEMU's VMRUN forgot it. Between STI and HLT the
  * interrupt would come early, and the HLT never end: step over that instruction.
@@ -288,12 +303,14 @@ static __always_inline void svm_decode_code(struct posada_vcpu *vcpu)
 /* Something is under way that takes more than one exit. */
 static void svm_watch(struct posada_vcpu *vcpu, u32 code)
 {
+	bool trap = code == SVM_EXIT_EXCP_BASE + X86_TRAP_DB;
 	struct svm_vcpu *svm = to_svm(vcpu);
 
+	if (svm->nmi_step && !trap && vcpu->regs.rip == svm->iret_rip)
+		svm_nmi_step_off(vcpu);
 	if (svm->iret_pending)
 		svm_iret_progress(vcpu);
-	if (svm->shadow_step == SVM_SHADOW_STEP &&
-	    code != SVM_EXIT_EXCP_BASE + X86_TRAP_DB)
+	if (svm->shadow_step == SVM_SHADOW_STEP && !trap)
 		svm_shadow_step_end(vcpu);
 }
 
@@ -323,7 +340,7 @@ static noinline void svm_decode_events(struct posada_vcpu *vcpu)
 		svm_interrupted(vcpu);
 	svm->injected.kind = POSADA_EVENT_NONE;
 	c->event_inj = 0;
-	svm->unusual = svm->iret_pending | svm->shadow_step;
+	svm->unusual = svm->iret_pending | svm->nmi_step | svm->shadow_step;
 	svm_decode_code(vcpu);
 }
 

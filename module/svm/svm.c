@@ -356,6 +356,7 @@ void svm_window(struct posada_vcpu *vcpu, u32 windows)
 	if ((windows & POSADA_WINDOW_NMI) && !svm->nmi_step &&
 	    (svm->iret_pending || !vcpu->nmi_masked)) {
 		svm->nmi_step = true;
+		svm->unusual = true;
 		svm->iret_rip = vcpu->regs.rip;
 		svm->step_flags = vcpu->regs.rflags;
 		vcpu->regs.rflags |= X86_EFLAGS_TF | X86_EFLAGS_RF;

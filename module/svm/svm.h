@@ -37,8 +37,8 @@ struct svm_vcpu {
 	u32 asid_gen;		/* of svm_cpu.asid_gen; 0: needs a new ASID */
 	int asid_cpu;		/* whose ASID it is */
 	bool iret_pending;	/* IRET was seen at iret_rip, not yet done */
-	bool unusual;		/* any of iret_pending, shadow_step, shadow_in,
-				 * injected.kind
+	bool unusual;		/* any of iret_pending, nmi_step, shadow_step,
+				 * shadow_in, injected.kind
 				 */
 	bool nmi_step;		/* stepping over it; step_flags: guest's TF */
 	u8 shadow_step;		/* SVM_SHADOW_*: past an STI's shadow */
