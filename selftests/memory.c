@@ -250,9 +250,16 @@ TEST(readonly)
 {
 	struct vcpu *v = start();
 	u8 *mem = map_anon(16 * 4096);
+	u64 i;
 
 	fill(mem, 16, 9);
 	slot_set(v->vm, 1, AREA, mem, 16 * 4096, POSADA_SLOT_READONLY);
+	EXPECT_EQ(ask(v, READ_ALL, AREA, 16, 0), sum_of(16, 9));
+	/* The pages that were read, and those that came along with them. */
+	for (i = 0; i < 16; i++) {
+		expect_exit(v, WRITE_ONE, AREA + i * 4096, 1, POSADA_MEM_WRITE | POSADA_MEM_READONLY);
+		vcpu_start(v, guest_commands, 0);
+	}
 	EXPECT_EQ(ask(v, READ_ALL, AREA, 16, 0), sum_of(16, 9));
 	expect_exit(v, WRITE_ONE, AREA + 0x3008, 1, POSADA_MEM_WRITE | POSADA_MEM_READONLY);
 	EXPECT_EQ(*(u64 *)(mem + 0x3008), 0);
