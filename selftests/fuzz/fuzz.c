@@ -13,7 +13,7 @@
 static struct {
 	u64 seed, first, iterations;
 	u32 seconds;
-	bool tame;
+	bool tame, alone;
 	/* Of the case that runs. */
 	const char *name, *what;
 	const u64 *done;
@@ -36,8 +36,10 @@ bool test_option(const char *name, const char *value)
 		fuzz.seconds = n;
 	else if (!strcmp(name, "tame"))
 		fuzz.tame = n;
+	else if (!strcmp(name, "alone"))
+		fuzz.alone = n;
 	else
-		return false;
+		return cover_option(name, value);
 	return true;
 }
 
@@ -206,6 +208,11 @@ bool fuzz_next(struct rnd *r)
 bool fuzz_tame(void)
 {
 	return fuzz.tame;
+}
+
+bool fuzz_alone(void)
+{
+	return fuzz.alone;
 }
 
 u64 fuzz_episode(void)

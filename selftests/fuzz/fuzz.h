@@ -13,6 +13,8 @@
  *	--seed N --first I --iterations M	exactly these
  *	--seconds S				until the time is up
  *	--tame 1				no noise in the guests: QEMU survives it
+ *	--alone 1				one thread makes all the calls
+ *	--unreached N				name the N biggest functions not reached
  *
  * Seed and position are printed as it goes: what is printed has left the
  * emulated machine when that dies.
@@ -45,6 +47,8 @@ void rnd_mutate(struct rnd *r, void *buf, size_t bytes, u32 n);
 bool fuzz_next(struct rnd *r);
 /* Guests are to do what makes exits, and nothing that may abort an emulator. */
 bool fuzz_tame(void);
+/* Nobody is to make calls beside. */
+bool fuzz_alone(void);
 /* This episode's number, for messages. */
 u64 fuzz_episode(void);
 /* Note a failure and how to replay it; the case goes on with the next episode. */
@@ -63,6 +67,23 @@ void fuzz_end(void);
 /* SIGALRM each @us microseconds, so that POSADA_RUN returns. 0: no more. */
 void fuzz_ticks(u32 us);
 
+/*
+ * ---- coverage: cover.c ----
+ *
+ * Where the kernel has KCOV, one thread's steps are looked at: which of the
+ * module's code they reach. Elsewhere all of this does nothing.
+ */
+bool cover_option(const char *name, const char *value);
+/* Once, before all else. False: there is no KCOV. */
+bool cover_begin(void);
+/* This thread's steps are looked at from now on. */
+void cover_enable(bool on);
+/* Around each step, in that thread. */
+void cover_before(void);
+void cover_after(void);
+/* Say what was reached, by the case of that name. */
+void cover_end(const char *name);
+
 /* ---- guest states: states.c ---- */
 
 #define FUZZ_MEM_BYTES	(2UL << 20)	/* gpa 0 up; all else is MMIO */
@@ -79,6 +100,15 @@ enum fuzz_mode fuzz_mode(struct rnd *r);
 /* A state in which a CPU runs code of that memory. */
 void fuzz_state(struct rnd *r, enum fuzz_mode mode, struct posada_regs *regs,
 		struct posada_sregs *s);
+/* Let such a vCPU begin with a hypercall: what is to be written to FUZZ_CALL_GPA. */
+#define FUZZ_CALL_GPA	0x13000
+struct fuzz_call {
+	u8 code[4096];
+	struct posada_batch_call batch[8];	/* or what an argument points to */
+};
+
+void fuzz_hypercall(struct rnd *r, struct fuzz_call *call, struct posada_regs *regs,
+		    const struct posada_sregs *s);
 /* Take out of @s, mutated, what no host of QEMU survives: see "The emulated hosts lie". */
 void fuzz_spare_emulator(struct posada_sregs *s);
 /* Instructions that a hypervisor has to do with, and noise, up to @end. */

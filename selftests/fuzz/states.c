@@ -3,6 +3,7 @@
  * Guests that never were: memory, registers and code that are right enough to
  * run and wrong enough to find out. See fuzz.h.
  */
+#include <cpuid.h>
 #include <string.h>
 
 #include "fuzz.h"
@@ -439,4 +440,61 @@ void fuzz_spare_emulator(struct posada_sregs *s)
 	/* The exit of such a guest leaves the host without paging. */
 	if (host_is_tcg() && (s->efer & EFER_LME) && !(s->cr0 & CR0_PG))
 		s->cr4 |= CR4_PAE;
+}
+
+/* ---- hypercalls ---- */
+
+static u64 some_argument(struct rnd *r)
+{
+	switch (rnd_below(r, 4)) {
+	case 0:
+		return FUZZ_CALL_GPA + 4096;
+	case 1:
+		return rnd_below(r, 70);
+	case 2:
+		return rnd_below(r, FUZZ_MEM_BYTES >> 12) << 12;
+	default:
+		return rnd_value(r);
+	}
+}
+
+static u64 some_hypercall(struct rnd *r)
+{
+	if (rnd_one_in(r, 4))
+		return rnd_below(r, 14);	/* KVM's, and others */
+	return POSADA_HC_BASE + rnd_below(r, POSADA_HC_COUNT + 1);
+}
+
+static bool host_is_intel(void)
+{
+	u32 a, b, c, d;
+
+	__cpuid(0, a, b, c, d);
+	return c == 0x6c65746e;	/* the end of its name, "ntel" */
+}
+
+void fuzz_hypercall(struct rnd *r, struct fuzz_call *call, struct posada_regs *regs,
+		    const struct posada_sregs *s)
+{
+	static const u8 args[] = {
+		POSADA_RDI, POSADA_RSI, POSADA_RDX, POSADA_R10, POSADA_R8, POSADA_RBX, POSADA_RCX,
+	};
+	/* Rarely the other vendor's, which is #UD unless the guest asked for it. */
+	bool vmcall = host_is_intel() != rnd_one_in(r, 8);
+	const u8 code[] = { 0x0f, 0x01, vmcall ? 0xc1 : 0xd9, 0xe6, 0x80 };	/* it; OUT */
+	const u32 nops = 32;	/* an event's handler may skip some */
+	u32 i, j;
+
+	memset(call, 0, sizeof(*call));
+	memset(call->code, 0x90, nops);
+	memcpy(call->code + nops, code, sizeof(code));
+	for (i = 0; i < ARRAY_SIZE(call->batch); i++) {
+		call->batch[i].nr = some_hypercall(r);
+		for (j = 0; j < ARRAY_SIZE(call->batch[i].arg); j++)
+			call->batch[i].arg[j] = some_argument(r);
+	}
+	regs->rip = FUZZ_CALL_GPA - s->seg[POSADA_CS].base;
+	regs->gpr[POSADA_RAX] = some_hypercall(r);
+	for (i = 0; i < ARRAY_SIZE(args); i++)
+		regs->gpr[args[i]] = some_argument(r);
 }
