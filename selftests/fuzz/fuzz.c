@@ -54,7 +54,7 @@ static u64 mix(u64 *x)
 	return z ^ z >> 31;
 }
 
-static void seed(struct rnd *r, u64 a, u64 b)
+void rnd_seed(struct rnd *r, u64 a, u64 b)
 {
 	u64 x = a;
 
@@ -195,7 +195,7 @@ bool fuzz_next(struct rnd *r)
 	if ((!fuzz.iterations || fuzz.seconds) && fuzz.begun && t - fuzz.start >= fuzz.limit * 1000ULL)
 		return false;
 	fuzz.episode = fuzz.first + fuzz.begun++;
-	seed(r, fuzz.seed, fuzz.episode);
+	rnd_seed(r, fuzz.seed, fuzz.episode);
 	if (t - fuzz.told > 1000) {
 		test_note("%s: --seed %llu --first %llu, %llu %s before", fuzz.name,
 			  (unsigned long long)fuzz.seed, (unsigned long long)fuzz.episode,
@@ -205,19 +205,29 @@ bool fuzz_next(struct rnd *r)
 	return true;
 }
 
+const struct path *fuzz_path(struct rnd *r, u32 steps)
+{
+	const struct path *path = cover_path(r, steps);
+
+	if (*cover_replay())
+		test_note("%s: --seed %llu --first %llu%s", fuzz.name, (unsigned long long)fuzz.seed,
+			  (unsigned long long)fuzz.episode, cover_replay());
+	return path;
+}
+
 bool fuzz_tame(void)
 {
 	return fuzz.tame;
 }
 
-bool fuzz_alone(void)
-{
-	return fuzz.alone;
-}
-
 u64 fuzz_episode(void)
 {
 	return fuzz.episode;
+}
+
+bool fuzz_alone(void)
+{
+	return fuzz.alone;
 }
 
 /* The last few, oldest first. */
@@ -244,15 +254,17 @@ static void tell_about(void)
 
 void fuzz_fail(const char *fmt, ...)
 {
-	char text[256];
+	char text[200];
 	va_list args;
 
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	tell_about();
-	test_fail(fuzz.name, 0, "%s; replay: --seed %llu --first %llu --iterations 1 '*.%s'", text,
-		  (unsigned long long)fuzz.seed, (unsigned long long)fuzz.episode, fuzz.name);
+	test_note("replay: --seed %llu --first %llu --iterations 1%s '*.%s'",
+		  (unsigned long long)fuzz.seed, (unsigned long long)fuzz.episode, cover_replay(),
+		  fuzz.name);
+	test_fail(fuzz.name, 0, "%s", text);
 	/* One flood of the same is enough. */
 	test_abort();
 }

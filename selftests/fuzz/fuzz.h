@@ -14,6 +14,8 @@
  *	--seconds S				until the time is up
  *	--tame 1				no noise in the guests: QEMU survives it
  *	--alone 1				one thread makes all the calls
+ *	--path P				the steps of an episode that coverage made up
+ *	--guided 0				let coverage make up none
  *	--unreached N				name the N biggest functions not reached
  *
  * Seed and position are printed as it goes: what is printed has left the
@@ -28,6 +30,8 @@ struct rnd {
 	u64 s[2];
 };
 
+/* The generator number @b of seed @a. */
+void rnd_seed(struct rnd *r, u64 a, u64 b);
 /* 64 random bits. */
 u64 rnd(struct rnd *r);
 /* One of 0 to @n - 1. */
@@ -68,19 +72,63 @@ void fuzz_end(void);
 void fuzz_ticks(u32 us);
 
 /*
+ * ---- what a worker does: path.c ----
+ *
+ * A list of pieces of random streams, written SEED:FIRST+STEPS,... with SEED in
+ * hex. Each step of a stream draws from a generator of its own, so a path can
+ * be cut anywhere and put together anew.
+ */
+#define MAX_PIECES	24
+#define PATH_TEXT	(MAX_PIECES * 32)	/* bytes */
+
+struct piece {
+	u32 seed, first, steps;
+};
+
+struct path {
+	u32 steps, pieces;
+	struct piece piece[MAX_PIECES];
+};
+
+/* Go on in @to with a stream of its own, or with some of @from; as far as there is room. */
+void path_fresh(struct rnd *r, struct path *to, u32 steps);
+void path_append(struct path *to, const struct path *from, u32 first, u32 steps);
+/* Leave out what is behind the first @steps. */
+void path_cut(struct path *path, u32 steps);
+/* Seed @r for that step of @path. */
+void path_step(const struct path *path, u32 step, struct rnd *r);
+/* False: it is no path. */
+bool path_parse(const char *text, struct path *to);
+/* Up to PATH_TEXT bytes. */
+void path_print(const struct path *path, char *text);
+
+/*
  * ---- coverage: cover.c ----
  *
- * Where the kernel has KCOV, one thread's steps are looked at: which of the
- * module's code they reach. Elsewhere all of this does nothing.
+ * Where the kernel has KCOV, a step that takes an edge of the module's code
+ * that no step took before makes the last few steps an entry of the corpus, and
+ * most paths are made of these. Elsewhere all of this does nothing.
  */
+
+/* The path of this episode, told if the seed alone does not make it. */
+const struct path *fuzz_path(struct rnd *r, u32 steps);
+const struct path *cover_path(struct rnd *r, u32 steps);
+/* " --path P" if this episode needs it to be replayed. */
+const char *cover_replay(void);
 bool cover_option(const char *name, const char *value);
 /* Once, before all else. False: there is no KCOV. */
 bool cover_begin(void);
 /* This thread's steps are looked at from now on. */
 void cover_enable(bool on);
-/* Around each step, in that thread. */
+/* Around each step of the path, in that thread. */
 void cover_before(void);
-void cover_after(void);
+void cover_after(u32 step);
+/*
+ * Let the @nr-th entry from the end be the path, and forget what was reached.
+ * False: there is none. Then: was what made it an entry reached again?
+ */
+bool cover_try(u32 nr);
+bool cover_found(void);
 /* Say what was reached, by the case of that name. */
 void cover_end(const char *name);
 
